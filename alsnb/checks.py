@@ -1,0 +1,77 @@
+"""What the public functions ask of their input, in one sentence an error."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import numpy as np
+import scipy.sparse as sp
+
+
+def check_ratings(R, name: str = "R", dtype=None) -> sp.csr_array:
+    """Return a sparse matrix of ratings as canonical CSR of floats, or say what is wrong with it.
+
+    float32 stays as it is and everything else becomes float64, unless `dtype` says which. R is
+    never changed, and copied only if its format, its dtype or the order of its indices must be.
+
+    Raises
+    ------
+    TypeError
+        If R is not sparse, or its ratings are not real numbers.
+    ValueError
+        If it is empty, holds NaN or infinity, or rates an item twice for one user.
+    """
+    if not sp.issparse(R) or R.ndim != 2:
+        raise TypeError(
+            f"{name} must be a two-dimensional SciPy sparse matrix, got {type(R).__name__}; build "
+            "one with alsnb.ratings_to_matrix (in a dense array, is a zero a rating or none?)"
+        )
+    if R.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must hold real numbers, got dtype {R.dtype}")
+    if R.nnz == 0:
+        raise ValueError(f"{name} ({R.shape[0]} × {R.shape[1]}) holds no ratings")
+    dtype = np.dtype(dtype or (R.dtype if R.dtype == np.float32 else np.float64))
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be float32 or float64, got {dtype}")
+    csr = sp.csr_array(R)
+    if not csr.has_canonical_format:
+        csr = csr.copy()
+        csr.sum_duplicates()
+    if csr.nnz < R.nnz:
+        raise ValueError(f"{name} holds {R.nnz - csr.nnz} ratings of pairs rated before; keep one")
+    if not np.isfinite(csr.data).all():
+        raise ValueError(f"{name} holds {np.sum(~np.isfinite(csr.data))} ratings that are NaN or ∞")
+    return csr.astype(dtype, copy=False)
+
+
+def check_factors(R, U, V) -> tuple[np.ndarray, np.ndarray]:
+    """Return U and V as arrays; raise ValueError unless U Vᵀ has the shape of R."""
+    U, V = np.asarray(U), np.asarray(V)
+    if U.ndim != 2 or V.ndim != 2 or U.shape[1] != V.shape[1]:
+        raise ValueError(f"U and V need one column a factor, got shapes {U.shape} and {V.shape}")
+    if R.shape != (len(U), len(V)):
+        turned = R.shape == (len(V), len(U))
+        raise ValueError(
+            f"R is {R.shape[0]} × {R.shape[1]} but U has {len(U)} rows and V has {len(V)}; "
+            + ("did you transpose R?" if turned else "were they fitted to another R?")
+        )
+    return U, V
+
+
+def check_count(name: str, value, *, low: int | None = 1) -> int:
+    """Return `value` as an int of at least `low`, or raise TypeError or ValueError."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    if low is not None and value < low:
+        raise ValueError(f"{name} must be at least {low}, got {value}")
+    return int(value)
+
+
+def check_number(name: str, value, *, positive: bool = True, why: str = "") -> float:
+    """Return `value` as a finite float above (or at) zero, or raise TypeError or ValueError."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not np.isfinite(value) or value < 0 or (positive and value == 0):
+        kind = "positive" if positive else "not negative"
+        raise ValueError(f"{name} must be finite and {kind}, got {value}{why}")
+    return float(value)

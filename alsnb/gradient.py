@@ -1,0 +1,93 @@
+"""Gradient descent on the objective of ALS: the alternative optimiser, to compare with."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from .als import Factorization, iterate, prepare
+from .checks import check_number, check_ratings
+from .metrics import calculate_residuals, row_weights, rows_of
+
+
+def objective_gradient(R, U, V, lambda_reg: float, reg_exponent: float = 0.0):
+    """Gradient of `calculate_objective` by U and by V, of their shapes.
+
+    With E the sparse matrix of residuals, it is −2EV + 2λ n_i^ν u_i, and −2EᵀU + 2λ n_j^ν v_j.
+    Shapes and errors as in `calculate_residuals`.
+    """
+    R = check_ratings(R)
+    E = sp.csr_array((calculate_residuals(R, U, V), R.indices, R.indptr), shape=R.shape)
+    weights_u, weights_v = (lambda_reg * w[:, None] for w in row_weights(R, reg_exponent))
+    return 2 * (weights_u * U - E @ V), 2 * (weights_v * V - E.T @ U)
+
+
+def gradient_descent(
+    R,
+    n_factors: int = 20,
+    lambda_reg: float = 0.1,
+    n_iterations: int = 20,
+    verbose: bool = True,
+    *,
+    learning_rate: float,
+    stochastic: bool = False,
+    reg_exponent: float = 0.0,
+    rng=None,
+    dtype=np.float64,
+    R_test=None,
+    callback=None,
+    tol: float = 0.0,
+) -> Factorization:
+    """Factorize ratings by gradient descent: u_i ← u_i − α∇, v_j ← v_j − α∇.
+
+    Takes and returns what `als_matrix_factorization` does, and:
+
+    Parameters
+    ----------
+    learning_rate : float
+        α, positive. On MovieLens 100K about 5e-4 full-batch and 5e-3 stochastic work.
+    stochastic : bool
+        False: an iteration is one step of U and V together along the whole gradient. True:
+        it visits every rating once, in random order, and moves one user and one item each time;
+        a row's penalty λ n^ν ‖x‖² is shared out among its n ratings, so the objective is the same.
+
+    Raises
+    ------
+    DivergenceError
+        If α is so large that the factors grow without bound.
+
+    References
+    ----------
+    Koren, Bell and Volinsky (2009), "Learning algorithms": stochastic, with ν = 1.
+    """
+    alpha, rng = check_number("learning_rate", learning_rate), np.random.default_rng(rng)
+    R, U, V, lambda_reg, reg_exponent = prepare(R, n_factors, lambda_reg, reg_exponent, rng, dtype)
+    shares = row_weights(R, reg_exponent - 1)
+    lambda_u, lambda_v = ((lambda_reg * share).tolist() for share in shares)
+    rows, columns, ratings = rows_of(R).tolist(), R.indices.tolist(), R.data.tolist()
+
+    def full_step(U, V):
+        gradient_u, gradient_v = objective_gradient(R, U, V, lambda_reg, reg_exponent)
+        return U - alpha * gradient_u, V - alpha * gradient_v
+
+    def stochastic_step(U, V):
+        U, V = U.copy(), V.copy()
+        users, items = list(U), list(V)  # views, row by row
+        for k in rng.permutation(R.nnz).tolist():
+            i, j = rows[k], columns[k]
+            u, v = users[i], items[j]
+            error = ratings[k] - float(u @ v)
+            downhill_u = error * v - lambda_u[i] * u
+            downhill_v = error * u - lambda_v[j] * v
+            u += 2 * alpha * downhill_u
+            v += 2 * alpha * downhill_v
+        return U, V
+
+    step = stochastic_step if stochastic else full_step
+    settings = {
+        "lambda_reg": lambda_reg,
+        "reg_exponent": reg_exponent,
+        "n_iterations": n_iterations,
+    }
+    reporting = {"verbose": verbose, "R_test": R_test, "callback": callback, "tol": tol}
+    return iterate(R, U, V, step, **settings, **reporting)

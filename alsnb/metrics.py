@@ -1,0 +1,94 @@
+"""How good a factorization is: errors over the stored ratings, and the objective."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .checks import check_factors, check_number, check_ratings
+
+_CHUNK = 2**20  # numbers gathered at a time, so that memory does not grow with the ratings
+
+
+def rows_of(R) -> np.ndarray:
+    """Row of each stored rating of a CSR matrix, in the order of `R.data`: shape (n_ratings,)."""
+    return np.repeat(np.arange(R.shape[0], dtype=R.indices.dtype), np.diff(R.indptr))
+
+
+def calculate_residuals(R, U, V) -> np.ndarray:
+    """Stored ratings less their predictions, r_ij − u_i·v_j, without making a dense matrix.
+
+    Parameters
+    ----------
+    R : scipy.sparse array or matrix, shape (n_users, n_items)
+    U : ndarray, shape (n_users, n_factors)
+    V : ndarray, shape (n_items, n_factors)
+
+    Returns
+    -------
+    ndarray, shape (n_ratings,)
+        In stars, in the order of `R.data` (user by user, items ascending).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If R is not a sparse matrix of finite ratings, or the shapes do not fit.
+    """
+    R = check_ratings(R)
+    U, V = check_factors(R, U, V)
+    rows, predicted = rows_of(R), np.empty(R.nnz, dtype=np.result_type(U, V))
+    step = max(1, _CHUNK // max(1, U.shape[1]))
+    for start in range(0, R.nnz, step):
+        part = slice(start, start + step)
+        np.einsum("kf,kf->k", U[rows[part]], V[R.indices[part]], out=predicted[part])
+    return R.data - predicted
+
+
+def calculate_rmse(R, U, V) -> float:
+    """Root mean squared residual, in stars; shapes and errors as in `calculate_residuals`."""
+    return float(np.sqrt(np.mean(np.square(calculate_residuals(R, U, V)), dtype=float)))
+
+
+def calculate_mae(R, U, V) -> float:
+    """Mean absolute residual, in stars; shapes and errors as in `calculate_residuals`."""
+    return float(np.mean(np.abs(calculate_residuals(R, U, V)), dtype=float))
+
+
+def row_weights(R, reg_exponent: float) -> tuple[np.ndarray, np.ndarray]:
+    """n^ν for every user and every item of a CSR matrix, n being its number of ratings, or 1."""
+    counts = np.diff(R.indptr), np.bincount(R.indices, minlength=R.shape[1])
+    return tuple(np.maximum(n, 1).astype(R.dtype) ** reg_exponent for n in counts)
+
+
+def regularization(R, U, V, lambda_reg: float, reg_exponent: float = 0.0) -> float:
+    """Second line of `calculate_objective`: λ times the weighted squared norms, unchecked."""
+    norms = (np.einsum("kf,kf->k", X, X, dtype=float) for X in (U, V))
+    weights = row_weights(R, reg_exponent)
+    return lambda_reg * sum(float(w @ norm) for w, norm in zip(weights, norms, strict=True))
+
+
+def calculate_objective(R, U, V, lambda_reg: float, reg_exponent: float = 0.0) -> float:
+    r"""Objective that ALS lowers at every half-step, in squared stars.
+
+    .. math:: \sum_{(i,j)} (r_{ij} - u_i^T v_j)^2
+              + \lambda \Bigl(\sum_i n_i^\nu \lVert u_i \rVert^2
+                            + \sum_j n_j^\nu \lVert v_j \rVert^2\Bigr)
+
+    Parameters
+    ----------
+    R, U, V :
+        As in `calculate_residuals`, which also says what is raised.
+    lambda_reg : float
+        λ, not negative.
+    reg_exponent : float
+        ν, not negative: 0 is plain ridge, 1 is weighted-λ (a row is penalised once a rating).
+
+    References
+    ----------
+    Zhou, Wilkinson, Schreiber and Pan (2008), section 3.1, is ν = 1.
+    """
+    check_number("lambda_reg", lambda_reg, positive=False)
+    check_number("reg_exponent", reg_exponent, positive=False)
+    R = check_ratings(R)
+    U, V = check_factors(R, U, V)
+    squared_errors = R.nnz * calculate_rmse(R, U, V) ** 2
+    return squared_errors + regularization(R, U, V, lambda_reg, reg_exponent)
