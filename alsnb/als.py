@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from .checks import check_count, check_number, check_ratings
 from .metrics import calculate_objective, calculate_rmse, regularization
@@ -14,7 +15,7 @@ from .ridge import solve_row
 
 
 class DivergenceError(ValueError):
-    """The factors grew without bound: the learning rate is too large for these ratings."""
+    """The factors grew without bound, for a learning rate or for ratings that are too large."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +93,9 @@ def half_step(R, Y: np.ndarray, lambda_reg: float, reg_exponent: float = 0.0) ->
     return X
 
 
+# Solving one row at a time is too little work to share: a second BLAS thread slows it down.
+@threadpool_limits.wrap(limits=1, user_api="blas")
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is reported as a divergence
 def iterate(
     R,
     U: np.ndarray,
@@ -125,15 +129,13 @@ def iterate(
     limit = 100 * calculate_objective(R, U, V, **penalties)
     train, test, objectives = [], [], []
     for iteration in range(1, n_iterations + 1):
-        with np.errstate(over="ignore", invalid="ignore"):
-            U, V = step(U, V)
-            train.append(calculate_rmse(R, U, V))
-            penalty = regularization(R, U, V, **penalties)
-        objectives.append(R.nnz * train[-1] ** 2 + penalty)
+        U, V = step(U, V)
+        train.append(calculate_rmse(R, U, V))
+        objectives.append(R.nnz * train[-1] ** 2 + regularization(R, U, V, **penalties))
         if not objectives[-1] <= limit:
             raise DivergenceError(
-                f"diverged in iteration {iteration} (train RMSE {train[-1]:.3g}); "
-                "try a learning_rate ten times smaller"
+                f"diverged in iteration {iteration} (train RMSE {train[-1]:.3g}); try a tenth of "
+                "the learning_rate or, where there is none, ratings on a smaller scale"
             )
         line = f"iteration {iteration:3d}   train RMSE {train[-1]:.4f}"
         if R_test is not None:

@@ -38,9 +38,10 @@ def check_ratings(R, name: str = "R", dtype=None) -> sp.csr_array:
         csr = csr.copy()
         csr.sum_duplicates()
     if csr.nnz < R.nnz:
-        raise ValueError(f"{name} holds {R.nnz - csr.nnz} ratings of pairs rated before; keep one")
-    if not np.isfinite(csr.data).all():
-        raise ValueError(f"{name} holds {np.sum(~np.isfinite(csr.data))} ratings that are NaN or ∞")
+        twice = f"{R.nnz - csr.nnz} of {R.nnz} ratings repeat a (user, item) pair"
+        raise ValueError(f"{name} is ambiguous: {twice}; keep one each")
+    if bad := np.sum(~np.isfinite(csr.data)):
+        raise ValueError(f"{name} holds NaN or ∞ in {bad} of {csr.nnz} ratings")
     return csr.astype(dtype, copy=False)
 
 

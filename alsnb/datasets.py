@@ -78,12 +78,12 @@ def load_movielens(name: str = "100k", source=None, *, verify: bool = True) -> M
     """
     readers = {"100k": _read_100k, "1m": _read_1m}
     readers |= dict.fromkeys(("25m", "32m", "latest-small"), _read_csv)
-    if name not in readers:
+    if name not in tuple(readers):
         raise ValueError(f"there is no MovieLens {name!r}; choose from {', '.join(readers)}")
     path = locate(name, source, verify=verify)
     try:
         ratings, movies, users = readers[name](path)
-        movies["title"] = movies["title"].str.split().str.join(" ")
+        movies["title"] = movies["title"].str.strip().str.replace(r"\s+", " ", regex=True)
         year = movies["title"].str.extract(r".*\((\d{4})\)", expand=False)
         movies.insert(1, "year", pd.to_numeric(year).astype("Int64"))
         R, user_ids, item_ids = ratings_to_matrix(ratings)
@@ -160,20 +160,26 @@ def ratings_to_matrix(ratings: pd.DataFrame, *, user_ids=None, item_ids=None):
         If the ratings are not numbers.
     ValueError
         If a column is missing, a rating is NaN or infinite, an id is missing or not among those
-        given, or a (user, item) pair occurs twice (a sparse matrix would add the two up).
+        given, those are given twice, or a (user, item) pair occurs twice (a sparse matrix would
+        add the two up).
     """
+    if not isinstance(ratings, pd.DataFrame):
+        raise TypeError(f"ratings must be a pandas DataFrame, got {type(ratings).__name__}")
     missing = {"user_id", "item_id", "rating"} - set(ratings)
     if missing:
         raise ValueError(f"the table has no column {', '.join(sorted(missing))}")
-    if not pd.api.types.is_numeric_dtype(ratings["rating"]):
-        raise TypeError(f"ratings must be numbers, got dtype {ratings['rating'].dtype}")
+    if not pd.api.types.is_any_real_numeric_dtype(ratings["rating"]):
+        raise TypeError(f"ratings must be real numbers, got dtype {ratings['rating'].dtype}")
     values = ratings["rating"].to_numpy(dtype=float, na_value=np.nan)
     places, ids = [], []
     for column, known in (("user_id", user_ids), ("item_id", item_ids)):
         index = pd.Index(np.sort(ratings[column].dropna().unique()) if known is None else known)
+        if not index.is_unique:
+            raise ValueError(f"the {column}s given hold {index[index.duplicated()][0]} twice")
         place = index.get_indexer(ratings[column])
         if (place < 0).any():
-            raise ValueError(f"{np.sum(place < 0)} ratings have a {column} that is not known")
+            unknown = ratings[column][place < 0].iloc[0]
+            raise ValueError(f"a rating has {column} {unknown}, which is none of the {column}s")
         places.append(place)
         ids.append(index.to_numpy())
     R = sp.coo_array((values, tuple(places)), shape=tuple(map(len, ids))).tocsr()
@@ -190,6 +196,9 @@ def ratings_to_matrix(ratings: pd.DataFrame, *, user_ids=None, item_ids=None):
 def matrix_to_ratings(R, user_ids, item_ids) -> pd.DataFrame:
     """Turn a sparse matrix back into a table of user_id, item_id and rating, user by user."""
     R = check_ratings(R)
+    if R.shape != (len(user_ids), len(item_ids)):
+        ids = f"{len(user_ids)} user_ids and {len(item_ids)} item_ids"
+        raise ValueError(f"R is {R.shape[0]} × {R.shape[1]} but there are {ids}")
     users, items = np.asarray(user_ids)[rows_of(R)], np.asarray(item_ids)[R.indices]
     return pd.DataFrame({"user_id": users, "item_id": items, "rating": R.data})
 
@@ -216,14 +225,15 @@ def make_low_rank_ratings(n_users=60, n_items=40, rank=3, *, density=0.3, noise=
     Raises
     ------
     TypeError, ValueError
-        If a size is not a whole number of at least 1, or density leaves no rating.
+        If a size is not a whole number of at least 1, density leaves no rating, or noise is
+        negative.
     """
     sizes = {"n_users": n_users, "n_items": n_items, "rank": rank}
     n, m, f = (check_count(name, size) for name, size in sizes.items())
     n_ratings = round(check_number("density", density) * n * m)
     if not 0 < n_ratings <= n * m:
         raise ValueError(f"density must give 1 to {n * m} ratings, got {density}")
-    rng = np.random.default_rng(rng)
+    rng, noise = np.random.default_rng(rng), check_number("noise", noise, positive=False)
     U, V = (rng.normal(size=(size, f)) / f**0.25 for size in (n, m))
     rows, columns = np.divmod(rng.choice(n * m, n_ratings, replace=False), m)
     ratings = np.einsum("kf,kf->k", U[rows], V[columns]) + noise * rng.normal(size=n_ratings)

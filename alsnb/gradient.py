@@ -16,6 +16,7 @@ def objective_gradient(R, U, V, lambda_reg: float, reg_exponent: float = 0.0):
     With E the sparse matrix of residuals, it is −2EV + 2λ n_i^ν u_i, and −2EᵀU + 2λ n_j^ν v_j.
     Shapes and errors as in `calculate_residuals`.
     """
+    check_number("lambda_reg", lambda_reg, positive=False)
     R = check_ratings(R)
     E = sp.csr_array((calculate_residuals(R, U, V), R.indices, R.indptr), shape=R.shape)
     weights_u, weights_v = (lambda_reg * w[:, None] for w in row_weights(R, reg_exponent))
@@ -63,7 +64,7 @@ def gradient_descent(
     alpha, rng = check_number("learning_rate", learning_rate), np.random.default_rng(rng)
     R, U, V, lambda_reg, reg_exponent = prepare(R, n_factors, lambda_reg, reg_exponent, rng, dtype)
     shares = row_weights(R, reg_exponent - 1)
-    lambda_u, lambda_v = ((lambda_reg * share).tolist() for share in shares)
+    shrink_u, shrink_v = ((1 - 2 * alpha * lambda_reg * n.astype(float)).tolist() for n in shares)
     rows, columns, ratings = rows_of(R).tolist(), R.indices.tolist(), R.data.tolist()
 
     def full_step(U, V):
@@ -76,11 +77,12 @@ def gradient_descent(
         for k in rng.permutation(R.nnz).tolist():
             i, j = rows[k], columns[k]
             u, v = users[i], items[j]
-            error = ratings[k] - float(u @ v)
-            downhill_u = error * v - lambda_u[i] * u
-            downhill_v = error * u - lambda_v[j] * v
-            u += 2 * alpha * downhill_u
-            v += 2 * alpha * downhill_v
+            pull = 2 * alpha * (ratings[k] - float(u.dot(v)))
+            pull_v = pull * u
+            u *= shrink_u[i]
+            u += pull * v
+            v *= shrink_v[j]
+            v += pull_v
         return U, V
 
     step = stochastic_step if stochastic else full_step

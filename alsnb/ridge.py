@@ -12,7 +12,8 @@ def solve_row(Y: np.ndarray, r: np.ndarray, penalty: float) -> np.ndarray:
 
     .. math:: \lVert Y x - r \rVert^2 + \text{penalty}\,\lVert x \rVert^2 ,
 
-    by its normal equations, (YᵀY + penalty·I) x = Yᵀr.
+    by its normal equations, (YᵀY + penalty·I) x = Yᵀr, or by x = Yᵀ (YYᵀ + penalty·I)⁻¹ r,
+    which is the same, where there are fewer ratings than factors.
 
     Parameters
     ----------
@@ -30,15 +31,23 @@ def solve_row(Y: np.ndarray, r: np.ndarray, penalty: float) -> np.ndarray:
     Raises
     ------
     ValueError
-        If penalty is not positive, or `Y` and `r` differ in length.
+        If penalty is not positive, or too small to tell from zero, or `Y` and `r` differ in length.
 
     References
     ----------
-    Zhou, Wilkinson, Schreiber and Pan (2008), section 3.
+    Zhou, Wilkinson, Schreiber and Pan (2008), section 3; Henderson and Searle (1981) for the
+    second form, the push-through identity.
     """
     if not penalty > 0:
         raise ValueError(f"penalty must be positive, got {penalty}")
     if len(Y) != len(r):
         raise ValueError(f"Y has {len(Y)} rows but there are {len(r)} ratings")
-    identity = np.eye(Y.shape[1], dtype=Y.dtype)
-    return np.linalg.solve(Y.T @ Y + penalty * identity, Y.T @ r)
+    n_ratings, n_factors = Y.shape
+    try:
+        if n_ratings < n_factors:  # push-through: the same x by a smaller system
+            gram = Y @ Y.T + penalty * np.eye(n_ratings, dtype=Y.dtype)
+            return Y.T @ np.linalg.solve(gram, r)
+        gram = Y.T @ Y + penalty * np.eye(n_factors, dtype=Y.dtype)
+        return np.linalg.solve(gram, Y.T @ r)
+    except np.linalg.LinAlgError as error:
+        raise ValueError(f"penalty {penalty:g} is too small: YᵀY stays singular") from error

@@ -75,12 +75,10 @@ def open_file(path: Path, filename: str) -> BinaryIO:
     raise DatasetError(f"{path} holds no {filename}")
 
 
-def _check(path: Path, hashes: list[str]) -> Path:
+def _check(path: Path, hashes: list[str], remedy: str) -> Path:
     found = pooch.file_hash(str(path), alg="sha256")
     if found not in hashes:
-        raise DatasetError(
-            f"{path} is damaged or altered (its SHA-256 is {found}); delete it and try again"
-        )
+        raise DatasetError(f"{path} is damaged or altered (its SHA-256 is {found}); {remedy}")
     return path
 
 
@@ -95,7 +93,8 @@ def _own_copy(name: str, path: Path, verify: bool) -> Path:
         if file is None:
             raise DatasetError(f"no known SHA-256 fits folder {path}; to trust it, verify=False")
         names = ["u.data", "ml-100k.inter", WHEEL] if name == "100k" else []
-        _check(file, [SHA256[known] for known in [f"ml-{name}.zip", *names]])
+        hashes = [SHA256[known] for known in [f"ml-{name}.zip", *names]]
+        _check(file, hashes, "if you altered it yourself, pass verify=False")
     return path
 
 
@@ -103,7 +102,7 @@ def _cached(files: list[str]) -> Path:
     found = [cache_folder() / file for file in files if (cache_folder() / file).exists()]
     if not found:
         raise FileNotFoundError(f"nothing in {cache_folder()}")
-    return _check(found[0], [SHA256[found[0].name]])
+    return _check(found[0], [SHA256[found[0].name]], "delete it")
 
 
 def _download(url: str, file: str, downloader=None) -> Path:
@@ -122,8 +121,11 @@ def _download(url: str, file: str, downloader=None) -> Path:
 def _download_wheel(url, output_file, _pooch) -> None:
     pip = ["-m", "pip"]
     if importlib.util.find_spec("pip") is None:  # as in uv's environments
-        bundled = Path(importlib.util.find_spec("ensurepip").origin).parent / "_bundled"
-        pip = [str(next(bundled.glob("pip-*.whl")) / "pip")]
+        spec = importlib.util.find_spec("ensurepip")
+        bundled = list(Path(spec.origin).parent.glob("_bundled/pip-*.whl")) if spec else []
+        if not bundled:  # as in Debian's own Python
+            raise DatasetError("this Python has no pip")
+        pip = [str(bundled[0] / "pip")]
     requirement = "==".join(url.split("-")[:2])
     options = ["--quiet", "--no-input", "--no-deps", "--only-binary=:all:"]
     with tempfile.TemporaryDirectory(dir=Path(output_file).parent) as folder:

@@ -1,0 +1,142 @@
+"""One function a figure: each draws on `ax`, or on a new figure, and returns the axes."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from .checks import check_ratings
+from .metrics import rows_of
+
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#666666"
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY)  # told apart by every kind of eye, and in print
+
+
+def _axes(ax: Axes | None, title: str, xlabel: str = "", ylabel: str = "", size=(6.4, 4)) -> Axes:
+    ax = ax or plt.subplots(figsize=size, layout="constrained")[1]
+    ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def plot_long_tails(R, *, ax: Axes | None = None) -> Axes:
+    """Ratings of each user and of each movie, most active first, on log–log axes."""
+    R = check_ratings(R)
+    ax = _axes(ax, "Few have most of the ratings, most have few", "rank", "ratings")
+    counts = np.diff(R.indptr), np.bincount(R.indices, minlength=R.shape[1])
+    for label, n, colour in zip(("users", "movies"), counts, COLOURS, strict=False):
+        n = np.sort(n)[::-1]
+        ax.loglog(np.arange(1, len(n) + 1), n, color=colour)
+        ax.annotate(label, (len(n), n[-1]), (8, 0), textcoords="offset points", color=colour)
+    return ax
+
+
+def plot_sparsity(parts: dict, *, order=None, ax: Axes | None = None, size: float = 1.0) -> Axes:
+    """Stored ratings of one matrix or several, as dots in the rows and columns of R.
+
+    `parts` maps a label to a matrix, all of one shape; `order` is a matrix by whose activity
+    rows and columns are sorted, busiest first; `size` is that of a dot, in points.
+    """
+    parts = {label: check_ratings(R) for label, R in parts.items()}
+    n, m = next(iter(parts.values())).shape
+    places = np.arange(n), np.arange(m)
+    if order is not None:
+        order = check_ratings(order)
+        counts = np.diff(order.indptr), np.bincount(order.indices, minlength=m)
+        places = tuple(np.argsort(np.argsort(-c, kind="stable")) for c in counts)
+    ax = _axes(ax, "Each dot is a rating", "movie", "user", (6.4, 5))
+    for (label, R), colour in zip(parts.items(), COLOURS, strict=False):
+        x, y = places[1][R.indices], places[0][rows_of(R)]
+        ax.plot(x, y, ".", color=colour, ms=size, mew=0, label=label)
+    ax.set(xlim=(-0.5, m - 0.5), ylim=(n - 0.5, -0.5))
+    return ax
+
+
+def plot_csr(R, *, ax: Axes | None = None) -> Axes:
+    """Draw a small matrix as a grid, and beside it the three arrays of its CSR form."""
+    R = check_ratings(R)
+    n, m = R.shape
+    ax = _axes(ax, "A matrix, and the three arrays that store it", size=(8.4, 0.55 * n + 1.2))
+    ax.set(xlim=(-0.6, m + R.nnz + 3), ylim=(n + 0.1, -1), aspect="equal")
+    ax.set_axis_off()
+    style = {"ha": "center", "va": "center"}
+
+    def box(x, y, text, colour, alpha=0.25):
+        ax.add_patch(plt.Rectangle((x - 0.5, y - 0.5), 1, 1, fc=colour, ec="white", alpha=alpha))
+        ax.text(x, y, text, **style)
+
+    for i, j in np.ndindex(n, m):
+        box(j, i, "", GREY, 0.08)
+    arrays = {"data": R.data, "indices": R.indices, "indptr": R.indptr}
+    for k, (i, j, r) in enumerate(zip(rows_of(R), R.indices, R.data, strict=True)):
+        box(j, i, f"{r:g}", COLOURS[i % 5])
+        box(m + 3 + k, 0, f"{r:g}", COLOURS[i % 5])
+        box(m + 3 + k, 1.25, j, COLOURS[i % 5])
+    for i, start in enumerate(R.indptr):
+        box(m + 3 + i, 2.5, start, COLOURS[i % 5] if i < n else GREY)
+    for (name, _), y in zip(arrays.items(), (0, 1.25, 2.5), strict=True):
+        ax.text(m + 2.2, y, name, ha="right", va="center", family="monospace")
+    return ax
+
+
+def plot_mean_against_count(R, *, ax: Axes | None = None) -> Axes:
+    """Mean rating of each movie against how many it has, with the band that chance explains."""
+    R = check_ratings(R)
+    n = np.bincount(R.indices, minlength=R.shape[1])
+    means = np.bincount(R.indices, R.data, minlength=R.shape[1])[n > 0] / n[n > 0]
+    ax = _axes(ax, "The extremes are the movies that few have rated", "ratings", "mean (stars)")
+    ax.semilogx(n[n > 0], means, "o", color=BLUE, ms=3, mew=0, alpha=0.4)
+    grid = np.geomspace(1, n.max(), 200)
+    for sign in (-2, 2):
+        ax.plot(grid, R.data.mean() + sign * R.data.std() / np.sqrt(grid), color=ORANGE)
+    ax.set_ylim(R.data.min() - 0.2, R.data.max() + 0.2)
+    ax.annotate("μ ± 2σ/√n", (grid[75], R.data.mean() + 2 * R.data.std() / np.sqrt(grid[75])),
+                (6, 6), textcoords="offset points", color=ORANGE)  # fmt: skip
+    return ax
+
+
+def plot_history(histories: dict, title: str, *, xlabel="iteration", ylabel="RMSE (stars)",
+                 label_at: int = -1, ax: Axes | None = None) -> Axes:  # fmt: skip
+    """Curves over iterations, each labelled at its last point or another.
+
+    `histories` maps a label to y, counted from 1, or to (x, y).
+    """
+    ax = _axes(ax, title, xlabel, ylabel)
+    for (label, history), colour in zip(histories.items(), 9 * COLOURS, strict=False):
+        x, y = history if isinstance(history, tuple) else (np.arange(1, len(history) + 1), history)
+        ax.plot(x, y, color=colour)
+        offset = (5, 0 if label_at == -1 else 8)
+        ax.annotate(label, (x[label_at], y[label_at]), offset, textcoords="offset points",
+                    color=colour, va="center", annotation_clip=False)  # fmt: skip
+    return ax
+
+
+def plot_row_contours(Y, r, penalty: float, path=None, *, ax: Axes | None = None) -> Axes:
+    """Contours of one row's two-factor problem, its minimum, and a path of descent (k × 2)."""
+    x = np.linalg.solve(Y.T @ Y + penalty * np.eye(2), Y.T @ r)
+    points = x[None] if path is None else np.vstack([path, x])
+    middle, reach = (points.min(0) + points.max(0)) / 2, 0.7 * np.ptp(points, axis=0).max() + 0.3
+    grid = np.stack(np.meshgrid(*(np.linspace(c - reach, c + reach, 200) for c in middle)), -1)
+    cost = ((grid @ Y.T - r) ** 2).sum(-1) + penalty * (grid**2).sum(-1)
+    ax = _axes(ax, "Descent zigzags; the closed form jumps", "first factor",
+               "second factor", (5.6, 5))  # fmt: skip
+    ax.contour(*np.moveaxis(grid, -1, 0), cost, levels=np.geomspace(cost.min(), cost.max(), 20),
+               colors=GREY, linewidths=0.6)  # fmt: skip
+    if path is not None:
+        ax.plot(*np.asarray(path).T, ".-", color=ORANGE, ms=4, lw=1)
+        ax.annotate("", x, path[0], arrowprops={"arrowstyle": "->", "color": BLUE, "lw": 1.6})
+    ax.plot(*x, "*", color=BLUE, ms=14)
+    ax.set_aspect("equal")
+    return ax
+
+
+def plot_factor_map(points, titles, labelled, *, ax: Axes | None = None) -> Axes:
+    """Movies as dots in two directions of factor space, those in `labelled` by their titles."""
+    ax = _axes(ax, "Movies that the same people like lie close together", "first direction",
+               "second direction", (8.4, 6.4))  # fmt: skip
+    ax.plot(*points.T, "o", color=GREY, ms=3, mew=0, alpha=0.35)
+    for j in labelled:
+        ax.plot(*points[j], "o", color=BLUE, ms=4)
+        ax.annotate(titles[j], points[j], (4, 2), textcoords="offset points", fontsize="small")
+    return ax

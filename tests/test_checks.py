@@ -1,0 +1,149 @@
+"""Bad input: one clear sentence, and nothing computed before it."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import alsnb
+from alsnb.checks import check_ratings
+
+GOOD = sp.csr_array(np.arange(1.0, 13).reshape(4, 3))
+
+
+def holding(dtype):
+    """Ratings of a dtype that SciPy itself would not build a matrix of, or only some versions."""
+    R = GOOD.copy()
+    R.data = R.data.astype(dtype)
+    return R
+
+
+def with_rating(value):
+    R = GOOD.copy()
+    R.data[5] = value
+    return R
+
+
+TWICE = sp.coo_array(([3.0, 4.0, 1.0], ([0, 0, 1], [2, 2, 1])), shape=(4, 3))
+NO_LIST = "R must be a two-dimensional SciPy sparse matrix, got list; build one with alsnb.rat"
+
+MATRICES = {
+    "list": (GOOD.toarray().tolist(), TypeError, NO_LIST),
+    "array": (GOOD.toarray(), TypeError, "got ndarray; build one with alsnb.ratings_to_matrix"),
+    "none": (None, TypeError, "got NoneType"),
+    "1-D": (sp.coo_array(np.ones(3)), TypeError, "must be a two-dimensional SciPy sparse matrix"),
+    "NaN": (with_rating(np.nan), ValueError, "R holds NaN or ∞ in 1 of 12 ratings"),
+    "inf": (with_rating(np.inf), ValueError, "R holds NaN or ∞ in 1 of 12 ratings"),
+    "text": (holding(str), TypeError, "R must hold real numbers, got dtype <U32"),
+    "object": (holding(object), TypeError, "R must hold real numbers, got dtype object"),
+    "complex": (GOOD.astype(complex), TypeError, "R must hold real numbers, got dtype complex128"),
+    "bool": (GOOD.astype(bool), TypeError, "R must hold real numbers, got dtype bool"),
+    "no ratings": (sp.csr_array((4, 3)), ValueError, "R (4 × 3) holds no ratings"),
+    "no rows": (sp.csr_array((0, 3)), ValueError, "R (0 × 3) holds no ratings"),
+    "nothing": (sp.csr_array((0, 0)), ValueError, "R (0 × 0) holds no ratings"),
+    "twice, COO": (TWICE, ValueError, "R is ambiguous: 1 of 3 ratings repeat a (user, item) pair"),
+}
+SETTINGS = [
+    ({"lambda_reg": 0}, ValueError, "lambda_reg must be finite and positive, got 0; it is what ma"),
+    ({"lambda_reg": -1}, ValueError, "lambda_reg must be finite and positive, got -1"),
+    ({"lambda_reg": np.nan}, ValueError, "lambda_reg must be finite and positive, got nan"),
+    ({"lambda_reg": np.inf}, ValueError, "lambda_reg must be finite and positive, got inf"),
+    ({"lambda_reg": "0.1"}, TypeError, "lambda_reg must be a number, got '0.1'"),
+    ({"lambda_reg": True}, TypeError, "lambda_reg must be a number, got True"),
+    ({"reg_exponent": -0.5}, ValueError, "reg_exponent must be finite and not negative"),
+    ({"n_factors": 0}, ValueError, "n_factors must be at least 1, got 0"),
+    ({"n_factors": -3}, ValueError, "n_factors must be at least 1, got -3"),
+    ({"n_factors": 2.5}, TypeError, "n_factors must be a whole number, got 2.5"),
+    ({"n_factors": 2.0}, TypeError, "n_factors must be a whole number, got 2.0"),
+    ({"n_factors": "3"}, TypeError, "n_factors must be a whole number, got '3'"),
+    ({"n_factors": True}, TypeError, "n_factors must be a whole number, got True"),
+    ({"n_iterations": 0}, ValueError, "n_iterations must be at least 1, got 0"),
+    ({"n_iterations": 1.5}, TypeError, "n_iterations must be a whole number, got 1.5"),
+    ({"tol": -1e-3}, ValueError, "tol must be finite and not negative, got -0.001"),
+    ({"tol": "small"}, TypeError, "tol must be a number, got 'small'"),
+    ({"dtype": np.float16}, ValueError, "dtype must be float32 or float64, got float16"),
+    ({"dtype": int}, ValueError, "dtype must be float32 or float64, got int"),
+    ({"R_test": GOOD.T}, ValueError, "R_test has shape (3, 4) but R has (4, 3)"),
+    ({"R_test": GOOD[:2]}, ValueError, "R_test has shape (2, 3) but R has (4, 3)"),
+    ({"R_test": GOOD.toarray()}, TypeError, "R_test must be a two-dimensional SciPy sparse matrix"),
+    ({"R_test": with_rating(np.nan)}, ValueError, "R_test holds NaN or ∞ in 1 of 12 ratings"),
+    ({"R_test": sp.csr_array((4, 3))}, ValueError, "R_test (4 × 3) holds no ratings"),
+]
+SETTINGS += [({"R": R}, error, message) for R, error, message in MATRICES.values()]
+
+
+def als(R=GOOD, n_factors=2, lambda_reg=0.1, **options):
+    return alsnb.als_matrix_factorization(R, n_factors, lambda_reg, **options)
+
+
+def full_batch(R=GOOD, n_factors=2, lambda_reg=0.1, learning_rate=1e-3, **options):
+    options["learning_rate"] = learning_rate
+    return alsnb.gradient_descent(R, n_factors, lambda_reg, **options)
+
+
+def stochastic(**options):
+    return full_batch(stochastic=True, **options)
+
+
+@pytest.fixture
+def idle(monkeypatch):
+    """Fail the test if a row is solved, a gradient taken or an error calculated."""
+
+    def computed(*args, **options):
+        pytest.fail("something was computed before the input was checked")
+
+    for name in ("als.solve_row", "als.calculate_rmse", "gradient.objective_gradient"):
+        monkeypatch.setattr(f"alsnb.{name}", computed)
+
+
+@pytest.mark.parametrize("optimise", [als, full_batch, stochastic])
+@pytest.mark.parametrize(("settings", "error", "message"), SETTINGS)
+def test_bad_input_is_refused_at_once(idle, optimise, settings, error, message, capsys):
+    with pytest.raises(error) as caught:
+        optimise(**settings)
+    assert type(caught.value) is error
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("learning_rate", "error", "message"),
+    [
+        (0, ValueError, "learning_rate must be finite and positive, got 0"),
+        (-1e-3, ValueError, "learning_rate must be finite and positive, got -0.001"),
+        (np.nan, ValueError, "learning_rate must be finite and positive, got nan"),
+        ("fast", TypeError, "learning_rate must be a number, got 'fast'"),
+        (None, TypeError, "learning_rate must be a number, got None"),
+    ],
+)
+def test_bad_learning_rate(idle, learning_rate, error, message):
+    with pytest.raises(error, match=message):
+        full_batch(learning_rate=learning_rate)
+
+
+@pytest.mark.parametrize("kind", [sp.csr_array, sp.csc_array])
+def test_duplicates_are_seen_in_compressed_formats_too(kind):
+    R = kind((np.array([3.0, 4.0, 1.0]), [1, 1, 0], [0, 2, 3]), shape=(2, 2))
+    with pytest.raises(ValueError, match="1 of 3 ratings repeat a"):
+        als(R)
+    assert R.nnz == 3  # and nothing was added up in the caller's matrix
+
+
+def test_checked_ratings_are_canonical_floats():
+    for dtype, expected in ((int, float), (np.int8, float), (float, float)):
+        assert check_ratings(GOOD.astype(dtype)).dtype == expected
+    assert check_ratings(GOOD.astype(np.float32)).dtype == np.float32
+    assert check_ratings(GOOD, dtype=np.float32).dtype == np.float32
+    zeros = check_ratings(sp.coo_array(([0.0, 2.0], ([1, 0], [0, 1])), shape=(2, 2)))
+    assert zeros.nnz == 2
+    assert zeros.toarray().tolist() == [[0, 2], [0, 0]]
+
+
+@pytest.mark.parametrize("optimise", [als, full_batch, stochastic])
+def test_ratings_beyond_floats_diverge_in_one_sentence(optimise):
+    with pytest.raises(alsnb.DivergenceError, match="ratings on a smaller scale"):
+        optimise(R=GOOD * 1e200)
+
+
+def test_good_matrix_is_not_copied():
+    assert np.shares_memory(check_ratings(GOOD).data, GOOD.data)

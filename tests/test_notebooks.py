@@ -1,0 +1,229 @@
+"""Hygiene of the committed notebooks: what nbval cannot see, and what readers rely on."""
+
+import ast
+import io
+import re
+import tokenize
+from pathlib import Path
+
+import nbformat
+import pytest
+import refresh
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+TAGS = {"nbval-ignore-output", "raises-exception"}
+FIRST_HEADINGS = ["What you'll do", "What you'll learn", "What you'll need"]
+LAST_HEADINGS = ["On your own", "In practice", "Further reading"]
+UNWANTED = {
+    "an absolute path": r"/home/|/Users/|/root/|/tmp/|/var/folders/|\b[CD]:\\|site-packages",
+    "a memory address": r"\b0x[0-9a-fA-F]{4,}",
+    "a warning": r"Warning\b",
+    "a terminal's colours": r"\x1b\[",
+    "a progress bar": r"\d+%\|",
+}
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def tags(cell):
+    return set(cell.metadata.get("tags", []))
+
+
+def python(cell):
+    """Source of a cell with its magics and shell commands taken out."""
+    return re.sub(r"(?m)^(\s*)[%!].*$", r"\1pass", cell.source)
+
+
+def text_outputs(notebook):
+    """All (number of code cell, text) that a reader or nbval sees."""
+    for number, cell in enumerate(code_cells(notebook)):
+        for output in cell.outputs:
+            texts = [output.get("text", ""), output.get("ename", ""), output.get("evalue", "")]
+            texts += output.get("traceback", [])
+            for kind, data in output.get("data", {}).items():
+                texts += [str(data)] if kind.startswith("text/") or "svg" in kind else []
+            yield number, "\n".join(texts)
+
+
+# Each check yields the faults of a notebook. Cells are numbered as nbval does: code cells, from 0.
+
+
+def counts_run_from_one(notebook):
+    """Nbval compares nothing in a cell without a count: a stripped notebook would pass."""
+    for number, cell in enumerate(code_cells(notebook)):
+        if cell.execution_count != number + 1:
+            yield f"cell {number} has execution count {cell.execution_count}, not {number + 1}"
+
+
+def tags_are_known(notebook):
+    for number, cell in enumerate(code_cells(notebook)):
+        if unknown := tags(cell) - TAGS:
+            yield f"cell {number} is tagged {sorted(unknown)}; known are {sorted(TAGS)}"
+        if re.search(r"#.*(NBVAL_|PYTEST_VALIDATE)", cell.source):
+            yield f"cell {number} directs nbval in a comment; use a tag, which can be counted"
+
+
+def errors_are_announced(notebook):
+    for number, cell in enumerate(code_cells(notebook)):
+        raised = any(output.output_type == "error" for output in cell.outputs)
+        if raised != ("raises-exception" in tags(cell)):
+            which = "raises without the" if raised else "does not raise, yet has the"
+            yield f"cell {number} {which} tag raises-exception"
+        if tags(cell) >= TAGS:
+            yield f"cell {number} raises, so its output must be compared"
+
+
+def few_outputs_are_ignored(notebook):
+    """At most a tenth; and these must have an output, for nbval would not miss it."""
+    ignored = [n for n, c in enumerate(code_cells(notebook)) if "nbval-ignore-output" in tags(c)]
+    if len(ignored) * 10 > len(code_cells(notebook)):
+        yield f"{len(ignored)} of {len(code_cells(notebook))} code cells are not compared"
+    for number in ignored:
+        if not code_cells(notebook)[number].outputs:
+            yield f"cell {number} has lost its output, or needs no nbval-ignore-output"
+
+
+def pictures_are_there(notebook):
+    """Nbval compares a figure's text only, so it misses neither a lost picture nor a bare one."""
+    for number, cell in enumerate(code_cells(notebook)):
+        for data in (output.data for output in cell.outputs if "data" in output):
+            if data.get("text/plain", "").startswith("<Figure") and len(data) == 1:
+                yield f"cell {number} has lost its picture"
+            if "text/plain" not in data:
+                yield f"cell {number} shows {list(data)} without a text that nbval could compare"
+
+
+def nothing_is_silenced(notebook):
+    """A closing semicolon hides a value from readers, not from nbval: end with plt.show()."""
+    for number, cell in enumerate(code_cells(notebook)):
+        tokens = tokenize.generate_tokens(io.StringIO(python(cell)).readline)
+        if any(token.type == tokenize.OP and token.string == ";" for token in tokens):
+            yield f"cell {number} holds a semicolon"
+        if "%%capture" in cell.source:
+            yield f"cell {number} captures its output"
+
+
+def metadata_are_kernel_and_language(notebook):
+    if notebook.metadata != refresh.METADATA:
+        yield f"notebook metadata are {dict(notebook.metadata)}"
+
+
+def no_widget_is_stored(notebook):
+    if "widgets" in notebook.metadata:
+        yield "the notebook stores the state of widgets"
+    for number, cell in enumerate(code_cells(notebook)):
+        if any(refresh.WIDGET_VIEW in output.get("data", {}) for output in cell.outputs):
+            yield f"cell {number} stores the view of a widget"
+
+
+def outputs_hold_nothing_local(notebook):
+    for number, cell in enumerate(code_cells(notebook)):
+        if any(output.get("name") == "stderr" for output in cell.outputs):
+            yield f"cell {number} writes to stderr"
+    for number, text in text_outputs(notebook):
+        for what, pattern in UNWANTED.items():
+            if found := re.search(rf".*({pattern}).*", text):
+                yield f"cell {number} shows {what}: {found[0].strip()[:80]}"
+
+
+def cells_are_short(notebook):
+    for number, cell in enumerate(code_cells(notebook)):
+        if not 0 < (length := len(cell.source.splitlines())) <= 20:
+            yield f"cell {number} has {length} lines"
+
+
+def imports_are_at_the_top(notebook):
+    """One import cell, the first; alsnb's own functions may be imported once they are derived."""
+    for number, cell in enumerate(code_cells(notebook)):
+        nodes = list(ast.walk(ast.parse(python(cell))))
+        imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+        if number == 0 and not imports:
+            yield "cell 0 imports nothing"
+        for node in imports if number else ():
+            module = getattr(node, "module", None) or ""
+            if module.split(".")[0] != "alsnb":
+                yield f"cell {number} imports: {ast.unparse(node)}"
+
+
+def headings_are_the_fixed_ones(notebook):
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    prose = re.sub(r"(?ms)^(```|~~~).*?^\1", "", prose).replace("’", "'")
+    if not notebook.cells or not re.match(r"# \S", notebook.cells[0].source):
+        yield "the first cell does not begin with a title"
+    if len(re.findall(r"(?m)^# ", prose)) != 1:
+        yield "there is not exactly one title"
+    headings = [heading.strip() for heading in re.findall(r"(?m)^## (.*)$", prose)]
+    if headings[:3] != FIRST_HEADINGS or headings[-3:] != LAST_HEADINGS or len(headings) < 6:
+        yield f"its headings (##) are {headings}, not {FIRST_HEADINGS}, …, {LAST_HEADINGS}"
+
+
+CHECKS = [
+    counts_run_from_one,
+    tags_are_known,
+    errors_are_announced,
+    few_outputs_are_ignored,
+    pictures_are_there,
+    nothing_is_silenced,
+    metadata_are_kernel_and_language,
+    no_widget_is_stored,
+    outputs_hold_nothing_local,
+    cells_are_short,
+    imports_are_at_the_top,
+    headings_are_the_fixed_ones,
+]
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+@each_notebook
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_hygiene(path, check):
+    assert list(check(read(path))) == []
+
+
+@each_notebook
+def test_in_normal_form(path):
+    notebook = read(path)
+    nbformat.validate(notebook)
+    normal = refresh.normalise(notebook)
+    assert refresh.normalise(normal) == normal
+    wanted = refresh.serialise(normal)
+    assert path.read_text(encoding="utf-8") == wanted, (
+        f"run: python notebooks/refresh.py {path.name}"
+    )
+
+
+def test_numbered_without_gaps():
+    everywhere = [p for p in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_" not in str(p)]
+    assert sorted(everywhere) == NOTEBOOKS, "a notebook lies in a folder of its own"
+    numbers = [path.name.split("-")[0] for path in NOTEBOOKS]
+    assert numbers and numbers == [f"{number + 1:02}" for number in range(len(numbers))]
+
+
+@each_notebook
+def test_in_readme(path):
+    assert path.name in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@each_notebook
+def test_links_to_its_neighbours(path):
+    position = NOTEBOOKS.index(path)
+    neighbours = NOTEBOOKS[max(position - 1, 0) : position] + NOTEBOOKS[position + 1 : position + 2]
+    cells = [cell.source for cell in read(path).cells if cell.cell_type == "markdown"]
+    link = re.compile(r"\]\((?:\./)?([\w.-]+\.ipynb)(?:#[^)]*)?\)")
+    links = [set(link.findall(line)) for source in cells for line in source.splitlines()]
+    known = {other.name for other in NOTEBOOKS}
+    assert set().union(*links) <= known, "a link leads nowhere"
+    assert any({other.name for other in neighbours} <= found for found in links), "no such line"
+
+
+def test_picture_of_readme_is_that_of_its_chapter():
+    pictures = [picture for path in NOTEBOOKS if (picture := refresh.factor_map(read(path)))]
+    assert pictures == [(ROOT / "notebooks" / "factor-map.png").read_bytes()]
+    assert "(notebooks/factor-map.png)" in (ROOT / "README.md").read_text(encoding="utf-8")

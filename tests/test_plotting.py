@@ -1,0 +1,118 @@
+"""Every figure's data is read back from its axes; pixels are looked at by people."""
+
+import inspect
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from alsnb import make_low_rank_ratings, plotting, solve_row
+
+R = make_low_rank_ratings(30, 20, 2, density=0.3, noise=0.2, rng=0)[0]
+DENSE = np.where(R.toarray() != 0, R.toarray(), np.nan)
+N_USER, N_ITEM = np.isfinite(DENSE).sum(1), np.isfinite(DENSE).sum(0)
+Y, RATINGS = np.array([[1.0, 0.2], [0.8, -0.1], [1.1, 0.4]]), np.array([4.0, 3.0, 5.0])
+DRAWINGS = {
+    "plot_long_tails": (R,),
+    "plot_sparsity": ({"train": R, "test": R},),
+    "plot_csr": (R[:4, :5],),
+    "plot_mean_against_count": (R,),
+    "plot_history": ({"a": [3.0, 2.0], "b": ([0.5, 1.5], [1.0, 0.5])}, "Both fall"),
+    "plot_row_contours": (Y, RATINGS, 0.5, np.zeros((2, 2))),
+    "plot_factor_map": (np.eye(3, 2), np.array(["A", "B", "C"]), [2]),
+}
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def test_every_figure_is_tried():
+    public = {name for name in vars(plotting) if name.startswith("plot_")}
+    assert public == set(DRAWINGS)
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_manners(name):
+    """Draws on the axes given or on one new figure, titles it, and changes no default."""
+    plot, arguments = getattr(plotting, name), DRAWINGS[name]
+    assert inspect.signature(plot).parameters["ax"].kind is inspect.Parameter.KEYWORD_ONLY
+    before = dict(matplotlib.rcParams)
+    ax = plot(*arguments)
+    assert plt.get_fignums() == [1] and ax.get_title()
+    if name != "plot_csr":  # which has no axes to label
+        assert ax.get_xlabel() and ax.get_ylabel()
+    own = plt.figure().subplots()
+    assert plot(*arguments, ax=own) is own
+    assert len(plt.get_fignums()) == 2 and dict(matplotlib.rcParams) == before
+    ax.figure.canvas.draw()
+
+
+def lines(ax):
+    return [line.get_xydata() for line in ax.get_lines()]
+
+
+def test_long_tails():
+    users, items = lines(plotting.plot_long_tails(R))
+    assert np.array_equal(users[:, 1], np.sort(N_USER)[::-1])
+    assert np.array_equal(items[:, 1], np.sort(N_ITEM)[::-1])
+    assert items[0, 0] == 1 and items[-1, 0] == len(N_ITEM)
+
+
+def test_sparsity_by_position_and_by_activity():
+    (dots,) = lines(plotting.plot_sparsity({"all": R}))
+    places = {(int(y), int(x)) for x, y in dots}
+    assert places == set(zip(*np.nonzero(np.isfinite(DENSE)), strict=True))
+    (dots,) = lines(plotting.plot_sparsity({"all": R}, order=R))
+    assert np.array_equal(np.bincount(dots[:, 1].astype(int)), np.sort(N_USER)[::-1])
+    assert np.array_equal(np.bincount(dots[:, 0].astype(int)), np.sort(N_ITEM)[::-1])
+
+
+def test_csr_shows_the_three_arrays():
+    toy = sp.csr_array(np.array([[5.0, 0, 4], [0, 0, 0], [0, 3, 0]]))
+    texts = [text.get_text() for text in plotting.plot_csr(toy).texts]
+    assert texts[-3:] == ["data", "indices", "indptr"]
+    filled = [text for text in texts[:-3] if text]
+    assert filled == ["5", "5", "0", "4", "4", "2", "3", "3", "1", "0", "2", "2", "3"]
+
+
+def test_mean_against_count():
+    dots, low, high = lines(plotting.plot_mean_against_count(R))
+    assert np.array_equal(dots[:, 0], N_ITEM[N_ITEM > 0])
+    assert np.allclose(dots[:, 1], np.nanmean(DENSE[:, N_ITEM > 0], axis=0))
+    mean, deviation = np.nanmean(DENSE), np.nanstd(DENSE)
+    assert np.allclose(high[:, 1], mean + 2 * deviation / np.sqrt(high[:, 0]))
+    assert np.allclose(low[:, 1] + high[:, 1], 2 * mean)
+
+
+def test_history_labels_its_ends():
+    ax = plotting.plot_history(*DRAWINGS["plot_history"])
+    assert lines(ax)[0].tolist() == [[1, 3], [2, 2]] and lines(ax)[1].tolist() == [
+        [0.5, 1],
+        [1.5, 0.5],
+    ]
+    assert [(text.get_text(), text.xy) for text in ax.texts] == [("a", (2, 2.0)), ("b", (1.5, 0.5))]
+    ax = plotting.plot_history({"a": [3.0, 2.0]}, "It falls", label_at=0)
+    assert ax.texts[0].xy == (1, 3.0)
+
+
+def test_row_contours_mark_the_minimum():
+    ax = plotting.plot_row_contours(Y, RATINGS, 0.5, np.array([[0.0, 3.0], [1.0, 1.0]]))
+    path, star = lines(ax)
+    assert path.tolist() == [[0, 3], [1, 1]]
+    assert np.allclose(star, solve_row(Y, RATINGS, 0.5))
+    (x0, x1), (y0, y1) = ax.get_xlim(), ax.get_ylim()
+    assert x0 < star[0, 0] < x1 and y0 < star[0, 1] < y1 and y0 < 3 < y1
+
+
+def test_factor_map_labels_only_what_it_is_told():
+    ax = plotting.plot_factor_map(*DRAWINGS["plot_factor_map"])
+    assert [text.get_text() for text in ax.texts] == ["C"]
+    assert lines(ax)[0].tolist() == np.eye(3, 2).tolist()
