@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from .checks import check_count, check_number, check_ratings
-from .metrics import calculate_objective, calculate_rmse, regularization
+from .checks import check_count, check_dtype, check_exponent, check_number, check_ratings
+from .metrics import calculate_objective, calculate_rmse, count_ratings, regularization
 from .ridge import solve_row
 
 
@@ -61,9 +61,10 @@ def init_matrix_factorization(
     """Random-normal U (n_users × n_factors) and V (n_items × n_factors), N(0, scale²).
 
     `rng` is a seed or a `numpy.random.Generator`. The values do not depend on `dtype` but for
-    rounding. Raises TypeError or ValueError if a size is not a whole number of at least 1.
+    rounding. Raises TypeError or ValueError if a size is not a whole number of at least 1, `scale`
+    is not positive, or `dtype` is neither float64 nor float32.
     """
-    rng = np.random.default_rng(rng)
+    rng, dtype, scale = np.random.default_rng(rng), check_dtype(dtype), check_number("scale", scale)
     n_factors = check_count("n_factors", n_factors)
     sizes = (check_count("n_users", n_users), check_count("n_items", n_items))
     U, V = (rng.normal(0.0, scale, (n, n_factors)).astype(dtype, copy=False) for n in sizes)
@@ -80,11 +81,23 @@ def half_step(R, Y: np.ndarray, lambda_reg: float, reg_exponent: float = 0.0) ->
     R : csr_array, shape (n_rows, n_columns)
         The ratings for the users' half-step; their transpose, as CSR, for the items'.
     Y : ndarray, shape (n_columns, n_factors)
+        V for the users' half-step, U for the items'.
+    lambda_reg, reg_exponent : float
+        λ, positive, and ν.
 
     Returns
     -------
     ndarray, shape (n_rows, n_factors)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If R is not in CSR format, or Y has not a row for each of its columns.
     """
+    if getattr(R, "format", None) != "csr":
+        raise TypeError("R must be in CSR format; call .tocsr() on it, after transposing it")
+    if len(Y) != R.shape[1]:
+        raise ValueError(f"R has {R.shape[1]} columns but Y {len(Y)} rows; Y is the other side's")
     X = np.zeros((R.shape[0], Y.shape[1]), dtype=Y.dtype)
     for i, (start, stop) in enumerate(pairwise(R.indptr.tolist())):
         if stop > start:
@@ -135,7 +148,7 @@ def iterate(
         if not objectives[-1] <= limit:
             raise DivergenceError(
                 f"diverged in iteration {iteration} (train RMSE {train[-1]:.3g}); try a tenth of "
-                "the learning_rate or, where there is none, ratings on a smaller scale"
+                "the learning_rate or, without one, check half_step and the scale of the ratings"
             )
         line = f"iteration {iteration:3d}   train RMSE {train[-1]:.4f}"
         if R_test is not None:
@@ -155,12 +168,12 @@ def prepare(R, n_factors, lambda_reg, reg_exponent, rng, dtype):
     """Check what every optimiser is given; return R as CSR, the random U and V, λ and ν."""
     why = "; it is what makes a row with fewer ratings than factors solvable"
     lambda_reg = check_number("lambda_reg", lambda_reg, why=why)
-    reg_exponent = check_number("reg_exponent", reg_exponent, positive=False)
+    reg_exponent = check_exponent(reg_exponent)
     n_factors = check_count("n_factors", n_factors)
     R = check_ratings(R, dtype=dtype)
     U, V = init_matrix_factorization(*R.shape, n_factors, rng=rng, dtype=dtype)
-    U[np.diff(R.indptr) == 0] = 0
-    V[np.bincount(R.indices, minlength=R.shape[1]) == 0] = 0
+    for X, n in zip((U, V), count_ratings(R), strict=True):
+        X[n == 0] = 0
     return R, U, V, lambda_reg, reg_exponent
 
 
@@ -190,7 +203,7 @@ def als_matrix_factorization(
     lambda_reg : float
         λ, positive.
     n_iterations : int
-        At most so many; one iteration solves all users, then all items.
+        Upper limit; one iteration solves all users, then all items.
     verbose : bool
         Print a line after each iteration.
     reg_exponent : float
@@ -204,7 +217,7 @@ def als_matrix_factorization(
     callback : callable, optional
         Called as `callback(iteration, U, V)` after each iteration, counted from 1.
     tol : float
-        Stop when the objective's relative change falls under this; 0 never stops early.
+        Stop when the objective's relative change falls under this, be it on a plateau; not if 0.
     half_step : callable
         `half_step(R, Y, lambda_reg, reg_exponent)`, for solving the rows some other way.
 

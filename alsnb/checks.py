@@ -24,15 +24,14 @@ def check_ratings(R, name: str = "R", dtype=None) -> sp.csr_array:
     if not sp.issparse(R) or R.ndim != 2:
         raise TypeError(
             f"{name} must be a two-dimensional SciPy sparse matrix, got {type(R).__name__}; build "
-            "one with alsnb.ratings_to_matrix (in a dense array, is a zero a rating or none?)"
+            "one with alsnb.ratings_to_matrix or, where a zero means no rating, with csr_array"
         )
     if R.dtype.kind not in "iuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {R.dtype}")
     if R.nnz == 0:
         raise ValueError(f"{name} ({R.shape[0]} × {R.shape[1]}) holds no ratings")
-    dtype = np.dtype(dtype or (R.dtype if R.dtype == np.float32 else np.float64))
-    if dtype not in (np.float32, np.float64):
-        raise ValueError(f"dtype must be float32 or float64, got {dtype}")
+    dtype = check_dtype(dtype or (R.dtype if R.dtype == np.float32 else np.float64))
+    R = R if R.format in ("csr", "csc", "coo") else R.tocsr()
     csr = sp.csr_array(R)
     if not csr.has_canonical_format:
         csr = csr.copy()
@@ -45,11 +44,20 @@ def check_ratings(R, name: str = "R", dtype=None) -> sp.csr_array:
     return csr.astype(dtype, copy=False)
 
 
+def check_dtype(dtype) -> np.dtype:
+    """Return `dtype` if it is float32 or float64, or raise ValueError."""
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
+    return np.dtype(dtype)
+
+
 def check_factors(R, U, V) -> tuple[np.ndarray, np.ndarray]:
-    """Return U and V as arrays; raise ValueError unless U Vᵀ has the shape of R."""
+    """Return U and V as arrays; raise TypeError or ValueError unless U Vᵀ can stand for R."""
     U, V = np.asarray(U), np.asarray(V)
+    if U.dtype.kind not in "iuf" or V.dtype.kind not in "iuf":
+        raise TypeError(f"U and V must hold real numbers, got dtypes {U.dtype} and {V.dtype}")
     if U.ndim != 2 or V.ndim != 2 or U.shape[1] != V.shape[1]:
-        raise ValueError(f"U and V need one column a factor, got shapes {U.shape} and {V.shape}")
+        raise ValueError(f"U and V need as many columns, got shapes {U.shape} and {V.shape}")
     if R.shape != (len(U), len(V)):
         turned = R.shape == (len(V), len(U))
         raise ValueError(
@@ -75,4 +83,11 @@ def check_number(name: str, value, *, positive: bool = True, why: str = "") -> f
     if not np.isfinite(value) or value < 0 or (positive and value == 0):
         kind = "positive" if positive else "not negative"
         raise ValueError(f"{name} must be finite and {kind}, got {value}{why}")
+    return float(value)
+
+
+def check_exponent(value) -> float:
+    """Return ν as a float from 0 to 2, or raise TypeError or ValueError."""
+    if check_number("reg_exponent", value, positive=False) > 2:
+        raise ValueError(f"reg_exponent must be from 0 (plain) to 1 (weighted) or so, got {value}")
     return float(value)

@@ -31,7 +31,7 @@ class MovieLens:
     Attributes
     ----------
     name : str
-    ratings : DataFrame, one row a rating, in file order
+    ratings : DataFrame, one row per rating, in file order
         user_id, item_id, rating (stars), timestamp (seconds since 1970, UTC).
     movies : DataFrame, indexed by item_id
         title (with its year), year (missing where the title has none), genres (joined by "|").
@@ -69,7 +69,8 @@ def load_movielens(name: str = "100k", source=None, *, verify: bool = True) -> M
         Your own copy: the zip, its folder unpacked, or a folder that holds either. By default
         $ALSNB_DATA, if that is set; else the cache ($ALSNB_CACHE), then the network.
     verify : bool
-        Refuse a copy of your own whose SHA-256 is not the published one.
+        Refuse a copy of your own whose SHA-256 is not the known one; of an unpacked folder, only
+        that of 100k is known.
 
     Raises
     ------
@@ -194,7 +195,7 @@ def ratings_to_matrix(ratings: pd.DataFrame, *, user_ids=None, item_ids=None):
 
 
 def matrix_to_ratings(R, user_ids, item_ids) -> pd.DataFrame:
-    """Turn a sparse matrix back into a table of user_id, item_id and rating, user by user."""
+    """Return a sparse matrix as a DataFrame of user_id, item_id and rating, user by user."""
     R = check_ratings(R)
     if R.shape != (len(user_ids), len(item_ids)):
         ids = f"{len(user_ids)} user_ids and {len(item_ids)} item_ids"

@@ -6,17 +6,18 @@ import numpy as np
 import scipy.sparse as sp
 
 from .als import Factorization, iterate, prepare
-from .checks import check_number, check_ratings
+from .checks import check_exponent, check_number, check_ratings
 from .metrics import calculate_residuals, row_weights, rows_of
 
 
 def objective_gradient(R, U, V, lambda_reg: float, reg_exponent: float = 0.0):
-    """Gradient of `calculate_objective` by U and by V, of their shapes.
+    """Gradient of `calculate_objective` with respect to U and to V, a pair of their shapes.
 
     With E the sparse matrix of residuals, it is −2EV + 2λ n_i^ν u_i, and −2EᵀU + 2λ n_j^ν v_j.
     Shapes and errors as in `calculate_residuals`.
     """
     check_number("lambda_reg", lambda_reg, positive=False)
+    check_exponent(reg_exponent)
     R = check_ratings(R)
     E = sp.csr_array((calculate_residuals(R, U, V), R.indices, R.indptr), shape=R.shape)
     weights_u, weights_v = (lambda_reg * w[:, None] for w in row_weights(R, reg_exponent))
@@ -86,10 +87,6 @@ def gradient_descent(
         return U, V
 
     step = stochastic_step if stochastic else full_step
-    settings = {
-        "lambda_reg": lambda_reg,
-        "reg_exponent": reg_exponent,
-        "n_iterations": n_iterations,
-    }
+    settings = {"lambda_reg": lambda_reg, "reg_exponent": reg_exponent}
     reporting = {"verbose": verbose, "R_test": R_test, "callback": callback, "tol": tol}
-    return iterate(R, U, V, step, **settings, **reporting)
+    return iterate(R, U, V, step, n_iterations=n_iterations, **settings, **reporting)

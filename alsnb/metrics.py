@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .checks import check_factors, check_number, check_ratings
+from .checks import check_exponent, check_factors, check_number, check_ratings
 
-_CHUNK = 2**20  # numbers gathered at a time, so that memory does not grow with the ratings
+_CHUNK = 2**17  # numbers gathered at a time: they stay in cache, and memory does not grow with R
 
 
 def rows_of(R) -> np.ndarray:
@@ -53,10 +53,14 @@ def calculate_mae(R, U, V) -> float:
     return float(np.mean(np.abs(calculate_residuals(R, U, V)), dtype=float))
 
 
+def count_ratings(R) -> tuple[np.ndarray, np.ndarray]:
+    """Number of ratings of every user and of every item of a CSR matrix."""
+    return np.diff(R.indptr), np.bincount(R.indices, minlength=R.shape[1])
+
+
 def row_weights(R, reg_exponent: float) -> tuple[np.ndarray, np.ndarray]:
     """n^ν for every user and every item of a CSR matrix, n being its number of ratings, or 1."""
-    counts = np.diff(R.indptr), np.bincount(R.indices, minlength=R.shape[1])
-    return tuple(np.maximum(n, 1).astype(R.dtype) ** reg_exponent for n in counts)
+    return tuple(np.maximum(n, 1).astype(R.dtype) ** reg_exponent for n in count_ratings(R))
 
 
 def regularization(R, U, V, lambda_reg: float, reg_exponent: float = 0.0) -> float:
@@ -80,14 +84,15 @@ def calculate_objective(R, U, V, lambda_reg: float, reg_exponent: float = 0.0) -
     lambda_reg : float
         λ, not negative.
     reg_exponent : float
-        ν, not negative: 0 is plain ridge, 1 is weighted-λ (a row is penalised once a rating).
+        ν: 0 is plain ridge, 1 is weighted-λ (a row is penalised once for each of its ratings).
+        A row without ratings counts as one with a single rating.
 
     References
     ----------
     Zhou, Wilkinson, Schreiber and Pan (2008), section 3.1, is ν = 1.
     """
     check_number("lambda_reg", lambda_reg, positive=False)
-    check_number("reg_exponent", reg_exponent, positive=False)
+    check_exponent(reg_exponent)
     R = check_ratings(R)
     U, V = check_factors(R, U, V)
     squared_errors = R.nnz * calculate_rmse(R, U, V) ** 2

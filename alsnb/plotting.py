@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from .checks import check_ratings
-from .metrics import rows_of
+from .metrics import count_ratings, rows_of
+from .ridge import solve_row
 
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#666666"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY)  # told apart by every kind of eye, and in print
@@ -23,9 +24,8 @@ def _axes(ax: Axes | None, title: str, xlabel: str = "", ylabel: str = "", size=
 def plot_long_tails(R, *, ax: Axes | None = None) -> Axes:
     """Ratings of each user and of each movie, most active first, on log–log axes."""
     R = check_ratings(R)
-    ax = _axes(ax, "Few have most of the ratings, most have few", "rank", "ratings")
-    counts = np.diff(R.indptr), np.bincount(R.indices, minlength=R.shape[1])
-    for label, n, colour in zip(("users", "movies"), counts, COLOURS, strict=False):
+    ax = _axes(ax, "A few have hundreds of ratings, many a handful", "rank", "ratings")
+    for label, n, colour in zip(("users", "movies"), count_ratings(R), COLOURS, strict=False):
         n = np.sort(n)[::-1]
         ax.loglog(np.arange(1, len(n) + 1), n, color=colour)
         ax.annotate(label, (len(n), n[-1]), (8, 0), textcoords="offset points", color=colour)
@@ -42,8 +42,7 @@ def plot_sparsity(parts: dict, *, order=None, ax: Axes | None = None, size: floa
     n, m = next(iter(parts.values())).shape
     places = np.arange(n), np.arange(m)
     if order is not None:
-        order = check_ratings(order)
-        counts = np.diff(order.indptr), np.bincount(order.indices, minlength=m)
+        counts = count_ratings(check_ratings(order))
         places = tuple(np.argsort(np.argsort(-c, kind="stable")) for c in counts)
     ax = _axes(ax, "Each dot is a rating", "movie", "user", (6.4, 5))
     for (label, R), colour in zip(parts.items(), COLOURS, strict=False):
@@ -57,25 +56,25 @@ def plot_csr(R, *, ax: Axes | None = None) -> Axes:
     """Draw a small matrix as a grid, and beside it the three arrays of its CSR form."""
     R = check_ratings(R)
     n, m = R.shape
-    ax = _axes(ax, "A matrix, and the three arrays that store it", size=(8.4, 0.55 * n + 1.2))
-    ax.set(xlim=(-0.6, m + R.nnz + 3), ylim=(n + 0.1, -1), aspect="equal")
+    ax = _axes(ax, "A matrix, and the three arrays that store it", size=(8.4, 0.5 * n + 1.4))
+    ax.set(xlim=(-1.4, m + R.nnz + 3), ylim=(n - 0.4, -1.5), aspect="equal")
     ax.set_axis_off()
-    style = {"ha": "center", "va": "center"}
 
     def box(x, y, text, colour, alpha=0.25):
         ax.add_patch(plt.Rectangle((x - 0.5, y - 0.5), 1, 1, fc=colour, ec="white", alpha=alpha))
-        ax.text(x, y, text, **style)
+        ax.text(x, y, text, ha="center", va="center")
 
     for i, j in np.ndindex(n, m):
         box(j, i, "", GREY, 0.08)
-    arrays = {"data": R.data, "indices": R.indices, "indptr": R.indptr}
     for k, (i, j, r) in enumerate(zip(rows_of(R), R.indices, R.data, strict=True)):
-        box(j, i, f"{r:g}", COLOURS[i % 5])
-        box(m + 3 + k, 0, f"{r:g}", COLOURS[i % 5])
-        box(m + 3 + k, 1.25, j, COLOURS[i % 5])
+        for x, y, text in ((j, i, f"{r:g}"), (m + 3 + k, 0, f"{r:g}"), (m + 3 + k, 1.25, j)):
+            box(x, y, text, COLOURS[i % 4])
     for i, start in enumerate(R.indptr):
-        box(m + 3 + i, 2.5, start, COLOURS[i % 5] if i < n else GREY)
-    for (name, _), y in zip(arrays.items(), (0, 1.25, 2.5), strict=True):
+        box(m + 3 + i, 2.5, start, COLOURS[i % 4] if i < n else GREY)
+    numbers = [(-1, i, i, COLOURS[i % 4]) for i in range(n)] + [(j, -1, j, GREY) for j in range(m)]
+    for x, y, number, colour in numbers:
+        ax.text(x, y, number, color=colour, ha="center", va="center", weight="bold")
+    for name, y in (("data", 0), ("indices", 1.25), ("indptr", 2.5)):
         ax.text(m + 2.2, y, name, ha="right", va="center", family="monospace")
     return ax
 
@@ -83,16 +82,18 @@ def plot_csr(R, *, ax: Axes | None = None) -> Axes:
 def plot_mean_against_count(R, *, ax: Axes | None = None) -> Axes:
     """Mean rating of each movie against how many it has, with the band that chance explains."""
     R = check_ratings(R)
-    n = np.bincount(R.indices, minlength=R.shape[1])
+    n = count_ratings(R)[1]
     means = np.bincount(R.indices, R.data, minlength=R.shape[1])[n > 0] / n[n > 0]
     ax = _axes(ax, "The extremes are the movies that few have rated", "ratings", "mean (stars)")
     ax.semilogx(n[n > 0], means, "o", color=BLUE, ms=3, mew=0, alpha=0.4)
-    grid = np.geomspace(1, n.max(), 200)
-    for sign in (-2, 2):
-        ax.plot(grid, R.data.mean() + sign * R.data.std() / np.sqrt(grid), color=ORANGE)
+    grid, mean = np.geomspace(1, n.max(), 200), R.data.mean()
+    band = mean - 2 * R.data.std() / np.sqrt(grid), mean + 2 * R.data.std() / np.sqrt(grid)
+    ax.fill_between(grid, *band, color=ORANGE, alpha=0.15, lw=0)
+    for edge in (*band, np.full_like(grid, mean)):
+        ax.plot(grid, edge, color=ORANGE, lw=1)
     ax.set_ylim(R.data.min() - 0.2, R.data.max() + 0.2)
-    ax.annotate("μ ± 2σ/√n", (grid[75], R.data.mean() + 2 * R.data.std() / np.sqrt(grid[75])),
-                (6, 6), textcoords="offset points", color=ORANGE)  # fmt: skip
+    ax.annotate(r"$\mu \pm 2\sigma/\sqrt{n_j}$", (grid[75], band[1][75]), (6, 6),
+                textcoords="offset points", color=ORANGE)  # fmt: skip
     return ax
 
 
@@ -114,7 +115,7 @@ def plot_history(histories: dict, title: str, *, xlabel="iteration", ylabel="RMS
 
 def plot_row_contours(Y, r, penalty: float, path=None, *, ax: Axes | None = None) -> Axes:
     """Contours of one row's two-factor problem, its minimum, and a path of descent (k × 2)."""
-    x = np.linalg.solve(Y.T @ Y + penalty * np.eye(2), Y.T @ r)
+    x = solve_row(Y, r, penalty)
     points = x[None] if path is None else np.vstack([path, x])
     middle, reach = (points.min(0) + points.max(0)) / 2, 0.7 * np.ptp(points, axis=0).max() + 0.3
     grid = np.stack(np.meshgrid(*(np.linspace(c - reach, c + reach, 200) for c in middle)), -1)
@@ -124,9 +125,10 @@ def plot_row_contours(Y, r, penalty: float, path=None, *, ax: Axes | None = None
     ax.contour(*np.moveaxis(grid, -1, 0), cost, levels=np.geomspace(cost.min(), cost.max(), 20),
                colors=GREY, linewidths=0.6)  # fmt: skip
     if path is not None:
-        ax.plot(*np.asarray(path).T, ".-", color=ORANGE, ms=4, lw=1)
+        ax.plot(*np.asarray(path).T, ".-", color=ORANGE, ms=4, lw=1, label="gradient descent")
         ax.annotate("", x, path[0], arrowprops={"arrowstyle": "->", "color": BLUE, "lw": 1.6})
-    ax.plot(*x, "*", color=BLUE, ms=14)
+    ax.plot(*x, "*", color=BLUE, ms=14, label="closed form")
+    ax.legend(frameon=False, loc="upper left", labelcolor="linecolor")
     ax.set_aspect("equal")
     return ax
 
@@ -139,4 +141,5 @@ def plot_factor_map(points, titles, labelled, *, ax: Axes | None = None) -> Axes
     for j in labelled:
         ax.plot(*points[j], "o", color=BLUE, ms=4)
         ax.annotate(titles[j], points[j], (4, 2), textcoords="offset points", fontsize="small")
+    ax.set_aspect("equal")
     return ax

@@ -31,17 +31,18 @@ def solve_row(Y: np.ndarray, r: np.ndarray, penalty: float) -> np.ndarray:
     Raises
     ------
     ValueError
-        If penalty is not positive, or too small to tell from zero, or `Y` and `r` differ in length.
+        If penalty is not positive, `Y` and `r` do not fit, or the system is singular to rounding.
 
     References
     ----------
     Zhou, Wilkinson, Schreiber and Pan (2008), section 3; Henderson and Searle (1981) for the
     second form, the push-through identity.
     """
-    if not penalty > 0:
+    Y, r = np.asarray(Y), np.asarray(r)
+    if not 0 < penalty < np.inf:
         raise ValueError(f"penalty must be positive, got {penalty}")
-    if len(Y) != len(r):
-        raise ValueError(f"Y has {len(Y)} rows but there are {len(r)} ratings")
+    if Y.ndim != 2 or r.shape != Y.shape[:1]:
+        raise ValueError(f"Y needs a row for each rating, got shapes {Y.shape} and {r.shape}")
     n_ratings, n_factors = Y.shape
     try:
         if n_ratings < n_factors:  # push-through: the same x by a smaller system

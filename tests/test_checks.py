@@ -50,6 +50,11 @@ SETTINGS = [
     ({"lambda_reg": "0.1"}, TypeError, "lambda_reg must be a number, got '0.1'"),
     ({"lambda_reg": True}, TypeError, "lambda_reg must be a number, got True"),
     ({"reg_exponent": -0.5}, ValueError, "reg_exponent must be finite and not negative"),
+    (
+        {"reg_exponent": 1000},
+        ValueError,
+        "reg_exponent must be from 0 (plain) to 1 (weighted) or so",
+    ),
     ({"n_factors": 0}, ValueError, "n_factors must be at least 1, got 0"),
     ({"n_factors": -3}, ValueError, "n_factors must be at least 1, got -3"),
     ({"n_factors": 2.5}, TypeError, "n_factors must be a whole number, got 2.5"),
@@ -141,8 +146,42 @@ def test_checked_ratings_are_canonical_floats():
 
 @pytest.mark.parametrize("optimise", [als, full_batch, stochastic])
 def test_ratings_beyond_floats_diverge_in_one_sentence(optimise):
-    with pytest.raises(alsnb.DivergenceError, match="ratings on a smaller scale"):
+    with pytest.raises(alsnb.DivergenceError, match="check half_step and the scale of the ratings"):
         optimise(R=GOOD * 1e200)
+
+
+def test_padding_of_other_formats_is_no_duplicate():
+    diagonal = sp.dia_array((np.array([[1.0, 2, 3], [0, 4, 5]]), [0, 1]), shape=(3, 3))
+    assert np.array_equal(check_ratings(diagonal).toarray(), diagonal.toarray())
+
+
+@pytest.mark.parametrize("dtype", [str, complex, object])
+def test_factors_must_be_real_numbers(dtype):
+    U, V = (np.ones((size, 2)).astype(dtype) for size in GOOD.shape)
+    with pytest.raises(TypeError, match="U and V must hold real numbers, got dtypes"):
+        alsnb.calculate_rmse(GOOD, U, V)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": int}, "dtype must be float32 or float64, got int"),
+        ({"scale": np.nan}, "scale must be finite and positive, got nan"),
+    ],
+)
+def test_starts_that_would_not_start(options, message):
+    with pytest.raises(ValueError, match=message):
+        alsnb.init_matrix_factorization(4, 3, 2, **options)
+
+
+def test_half_step_sees_the_usual_slips():
+    """The own factors instead of the other side's, and a transpose that is no longer CSR."""
+    U, V = np.ones((GOOD.shape[0], 2)), np.ones((GOOD.shape[1], 2))
+    with pytest.raises(ValueError, match="Y 4 rows; Y is the other side's"):
+        alsnb.half_step(GOOD, U, 0.1)
+    with pytest.raises(TypeError, match=r"call \.tocsr\(\) on it, after transposing it"):
+        alsnb.half_step(GOOD.T, U, 0.1)
+    assert alsnb.half_step(GOOD, V, 0.1).shape == U.shape
 
 
 def test_good_matrix_is_not_copied():

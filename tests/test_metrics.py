@@ -108,7 +108,7 @@ def test_factors_that_do_not_fit(metric):
         metric(R.T, U, V)
     with pytest.raises(ValueError, match="U has 5 rows and V has 4; were they fitted to another R"):
         metric(R, U[:5], V)
-    with pytest.raises(ValueError, match=r"one column a factor, got shapes \(6, 2\) and \(4, 1\)"):
+    with pytest.raises(ValueError, match=r"as many columns, got shapes \(6, 2\) and \(4, 1\)"):
         metric(R, U, V[:, :1])
     with pytest.raises(TypeError, match="R must be a two-dimensional SciPy sparse matrix"):
         metric(R.toarray(), U, V)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from alsnb import make_low_rank_ratings, plotting, solve_row
+from alsnb import make_low_rank_ratings, plotting
 
 R = make_low_rank_ratings(30, 20, 2, density=0.3, noise=0.2, rng=0)[0]
 DENSE = np.where(R.toarray() != 0, R.toarray(), np.nan)
@@ -78,18 +78,18 @@ def test_sparsity_by_position_and_by_activity():
 def test_csr_shows_the_three_arrays():
     toy = sp.csr_array(np.array([[5.0, 0, 4], [0, 0, 0], [0, 3, 0]]))
     texts = [text.get_text() for text in plotting.plot_csr(toy).texts]
-    assert texts[-3:] == ["data", "indices", "indptr"]
-    filled = [text for text in texts[:-3] if text]
+    assert texts[-9:] == [*"012012", "data", "indices", "indptr"]
+    filled = [text for text in texts[:-9] if text]
     assert filled == ["5", "5", "0", "4", "4", "2", "3", "3", "1", "0", "2", "2", "3"]
 
 
 def test_mean_against_count():
-    dots, low, high = lines(plotting.plot_mean_against_count(R))
+    dots, low, high, middle = lines(plotting.plot_mean_against_count(R))
     assert np.array_equal(dots[:, 0], N_ITEM[N_ITEM > 0])
     assert np.allclose(dots[:, 1], np.nanmean(DENSE[:, N_ITEM > 0], axis=0))
     mean, deviation = np.nanmean(DENSE), np.nanstd(DENSE)
     assert np.allclose(high[:, 1], mean + 2 * deviation / np.sqrt(high[:, 0]))
-    assert np.allclose(low[:, 1] + high[:, 1], 2 * mean)
+    assert np.allclose(low[:, 1] + high[:, 1], 2 * mean) and np.allclose(middle[:, 1], mean)
 
 
 def test_history_labels_its_ends():
@@ -107,7 +107,7 @@ def test_row_contours_mark_the_minimum():
     ax = plotting.plot_row_contours(Y, RATINGS, 0.5, np.array([[0.0, 3.0], [1.0, 1.0]]))
     path, star = lines(ax)
     assert path.tolist() == [[0, 3], [1, 1]]
-    assert np.allclose(star, solve_row(Y, RATINGS, 0.5))
+    assert np.allclose(star, np.linalg.inv(Y.T @ Y + 0.5 * np.eye(2)) @ Y.T @ RATINGS)
     (x0, x1), (y0, y1) = ax.get_xlim(), ax.get_ylim()
     assert x0 < star[0, 0] < x1 and y0 < star[0, 1] < y1 and y0 < 3 < y1
 

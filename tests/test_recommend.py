@@ -91,7 +91,7 @@ NAN_U, INF_V = U * np.nan, np.where(V == 3, np.inf, V)
         ),
         ({"R": R.T}, ValueError, "R is 6 × 3 but U has 3 rows and V has 6; did you transpose R?"),
         ({"U": U[:2]}, ValueError, "were they fitted to another R?"),
-        ({"V": V[:, :1]}, ValueError, "U and V need one column a factor"),
+        ({"V": V[:, :1]}, ValueError, "U and V need as many columns"),
         ({"R": R.toarray()}, TypeError, "R must be a two-dimensional SciPy sparse matrix"),
     ],
 )

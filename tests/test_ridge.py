@@ -43,7 +43,7 @@ def test_penalty_must_be_positive(penalty):
 
 
 def test_lengths_must_agree():
-    with pytest.raises(ValueError, match="Y has 2 rows but there are 3 ratings"):
+    with pytest.raises(ValueError, match=r"a row for each rating, got shapes \(2, 3\) and \(3,\)"):
         alsnb.solve_row(np.ones((2, 3)), np.ones(3), 0.1)
 
 

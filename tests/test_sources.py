@@ -425,3 +425,11 @@ def test_own_copy_that_cannot_be_read(cache, tiny_100k, damage, message):
     damage(tiny_100k.zip, tiny_100k.files)
     with pytest.raises(DatasetError, match=message):
         alsnb.load_movielens("100k", tiny_100k.zip, verify=False)
+
+
+def test_cache_that_is_a_file(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.delenv("ALSNB_DATA", raising=False)
+    monkeypatch.setenv("ALSNB_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DatasetError, match="is a file; ALSNB_CACHE should name a folder"):
+        alsnb.load_movielens("100k")
