@@ -64,13 +64,17 @@ def gradient_descent(
     """
     alpha, rng = check_number("learning_rate", learning_rate), np.random.default_rng(rng)
     R, U, V, lambda_reg, reg_exponent = prepare(R, n_factors, lambda_reg, reg_exponent, rng, dtype)
-    shares = row_weights(R, reg_exponent - 1)
-    shrink_u, shrink_v = ((1 - 2 * alpha * lambda_reg * n.astype(float)).tolist() for n in shares)
-    rows, columns, ratings = rows_of(R).tolist(), R.indices.tolist(), R.data.tolist()
 
     def full_step(U, V):
         gradient_u, gradient_v = objective_gradient(R, U, V, lambda_reg, reg_exponent)
         return U - alpha * gradient_u, V - alpha * gradient_v
+
+    if stochastic:  # in lists: one by one, Python reads them faster than arrays
+        rows, columns, ratings = rows_of(R).tolist(), R.indices.tolist(), R.data.tolist()
+        shares = (
+            2 * alpha * lambda_reg * w.astype(float) for w in row_weights(R, reg_exponent - 1)
+        )
+        shrink_u, shrink_v = ((1 - share).tolist() for share in shares)
 
     def stochastic_step(U, V):
         U, V = U.copy(), V.copy()

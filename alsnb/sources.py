@@ -17,7 +17,7 @@ import pooch
 GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
 MIRROR = "https://huggingface.co/datasets/Recommenders/MovieLens/resolve/main/"
 WHEEL = "recbole-1.2.1-py3-none-any.whl"  # of a package whose examples include MovieLens 100K
-TIMEOUT = 120  # seconds for the package index; a web server has 3 to connect and 10 to go on
+TIMEOUT = 90  # seconds for the package index; a web server has 3 to connect and 10 to go on
 SHA256 = {
     "ml-100k.zip": "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
     "ml-1m.zip": "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
@@ -103,10 +103,14 @@ def _own_copy(name: str, path: Path, verify: bool) -> Path:
 
 
 def _cached(files: list[str]) -> Path:
-    found = [cache_folder() / file for file in files if (cache_folder() / file).exists()]
-    if not found:
-        raise FileNotFoundError(f"nothing in {cache_folder()}")
-    return _check(found[0], [SHA256[found[0].name]], "delete it")
+    failure: Exception = FileNotFoundError(f"nothing in {cache_folder()}")
+    for file in files:
+        if (cache_folder() / file).exists():
+            try:
+                return _check(cache_folder() / file, [SHA256[file]], "delete it")
+            except DatasetError as error:
+                failure = error
+    raise failure
 
 
 def _download(url: str, file: str, downloader=None) -> Path:
