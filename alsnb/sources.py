@@ -56,7 +56,8 @@ def locate(name: str, source: str | os.PathLike | None = None, *, verify: bool =
         try:
             return obtain()
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            failures.append(f"  {label}: {textwrap.shorten(str(error), 240, placeholder=' …')}")
+            reason = str(error).split("(Caused by ")[-1]  # what stands before it only names the URL
+            failures.append(f"  {label}: {textwrap.shorten(reason, 240, placeholder=' …')}")
     raise DatasetError(
         f"MovieLens {name} could not be had from any source:\n" + "\n".join(failures) + "\n"
         f"Download {GROUPLENS}{archive} by hand, then set the environment variable ALSNB_DATA "

@@ -239,8 +239,7 @@ def test_no_network_at_all(unreachable, cache, monkeypatch):
     labels, reasons = zip(*(line.strip().split(": ", 1) for line in tried), strict=True)
     assert labels == ("cache", "GroupLens", "mirror", "package index")
     assert reasons[0] == f"nothing in {cache.path}"
-    assert sources.GROUPLENS.split("/")[2].split(":")[1] in reasons[1]  # the port
-    assert "/MIRROR/" in reasons[2]
+    assert all("refused" in reason and "Max retries" not in reason for reason in reasons[1:3])
     assert "recbole==1.2.1" in reasons[3]
     for what in (f"{sources.GROUPLENS}ml-100k.zip", "by hand", "ALSNB_DATA", "source="):
         assert what in advice
