@@ -16,7 +16,7 @@ TAGS = {"nbval-ignore-output", "raises-exception"}
 FIRST_HEADINGS = ["What you'll do", "What you'll learn", "What you'll need"]
 LAST_HEADINGS = ["On your own", "In practice", "Further reading"]
 UNWANTED = {
-    "an absolute path": r"/home/|/Users/|/root/|/tmp/|/var/folders/|\b[CD]:\\|site-packages",
+    "an absolute path": r"/(home|Users|root|tmp|var/folders)/|\b[CD]:\\|site-packages",
     "a memory address": r"\b0x[0-9a-fA-F]{4,}",
     "a warning": r"Warning\b",
     "a terminal's colours": r"\x1b\[",
