@@ -21,9 +21,4 @@ from .ridge import solve_row
 from .sources import DatasetError
 from .splits import hold_out
 
-__all__ = (
-    "DatasetError DivergenceError Factorization MovieLens als_matrix_factorization "
-    "calculate_mae calculate_objective calculate_residuals calculate_rmse gradient_descent "
-    "half_step hold_out init_matrix_factorization load_movielens make_low_rank_ratings "
-    "matrix_to_ratings objective_gradient ratings_to_matrix recommend_items solve_row "
-).split()
+__all__ = [name for name, value in globals().items() if callable(value) and name[0] != "_"]

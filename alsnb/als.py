@@ -169,7 +169,6 @@ def prepare(R, n_factors, lambda_reg, reg_exponent, rng, dtype):
     why = "; it is what makes a row with fewer ratings than factors solvable"
     lambda_reg = check_number("lambda_reg", lambda_reg, why=why)
     reg_exponent = check_exponent(reg_exponent)
-    n_factors = check_count("n_factors", n_factors)
     R = check_ratings(R, dtype=dtype)
     U, V = init_matrix_factorization(*R.shape, n_factors, rng=rng, dtype=dtype)
     for X, n in zip((U, V), count_ratings(R), strict=True):

@@ -67,15 +67,18 @@ def locate(name: str, source: str | os.PathLike | None = None, *, verify: bool =
 
 def open_file(path: Path, filename: str) -> BinaryIO:
     """Open a file of a data set, whether that is a folder or a zip (a wheel is one)."""
-    if path.is_dir() and (path / filename).is_file():
-        return open(path / filename, "rb")
-    try:
-        archive = None if path.is_dir() else zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise DatasetError(f"{path} is not a readable zip: {error}") from error
-    for member in archive.namelist() if archive else ():
-        if member.rsplit("/", 1)[-1] == filename:
-            return archive.open(member)
+    if path.is_dir():
+        if (path / filename).is_file():
+            return open(path / filename, "rb")
+    else:
+        try:
+            archive = zipfile.ZipFile(path)
+        except zipfile.BadZipFile as error:
+            raise DatasetError(f"{path} is not a readable zip: {error}") from error
+        for member in archive.namelist():
+            if member.rsplit("/", 1)[-1] == filename:
+                return archive.open(member)
+        archive.close()
     raise DatasetError(f"{path} holds no {filename}")
 
 
@@ -87,8 +90,8 @@ def _check(path: Path, hashes: list[str], remedy: str) -> Path:
 
 
 def _own_copy(name: str, path: Path, verify: bool) -> Path:
-    choices = [path / f"ml-{name}.zip", path / f"ml-{name}", path]
-    choices[2:2] = [path / WHEEL] * (name == "100k")
+    inside = [f"ml-{name}.zip", f"ml-{name}"] + [WHEEL] * (name == "100k")
+    choices = [*(path / file for file in inside), path]
     path = next((choice for choice in choices if choice.exists()), path)
     if not path.exists():
         raise DatasetError(f"{path} does not exist; ALSNB_DATA or source should be a folder or zip")

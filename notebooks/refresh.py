@@ -111,11 +111,16 @@ def serialise(notebook: NotebookNode) -> str:
     return nbformat.writes(notebook, version=nbformat.NO_CONVERT) + "\n"
 
 
-def write(notebook: NotebookNode, path: Path) -> None:
-    """Put a notebook at `path` in one step: others see the old file or the new one, whole."""
+def replace(path: Path, content: bytes) -> None:
+    """Write a file in one step: others see the old one or the new one, whole."""
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(serialise(notebook), encoding="utf-8", newline="\n")
+    temporary.write_bytes(content)
     os.replace(temporary, path)
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    """Put a notebook at `path`."""
+    replace(path, serialise(notebook).encode())
 
 
 def factor_map(notebook: NotebookNode) -> bytes | None:
@@ -142,7 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
                 notebook = normalise(execute(notebook, path.resolve().parent))
                 write(notebook, path)
                 if picture := factor_map(notebook):
-                    path.with_name("factor-map.png").write_bytes(picture)
+                    replace(path.with_name("factor-map.png"), picture)
             elif path.read_text(encoding="utf-8") != serialise(normalise(notebook)):
                 raise RefreshError("not in normal form; run refresh.py on it without --check")
             print(f"{path.name}: ok, {time.perf_counter() - start:.1f} s", flush=True)
