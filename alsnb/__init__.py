@@ -16,8 +16,9 @@ from .datasets import (
 )
 from .gradient import gradient_descent, objective_gradient
 from .metrics import calculate_mae, calculate_objective, calculate_residuals, calculate_rmse
+from .parallel import als_matrix_factorization_parallel
 from .recommend import recommend_items
-from .ridge import solve_row
+from .ridge import solve_block, solve_row
 from .sources import DatasetError
 from .splits import hold_out
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from .blas import one_blas_thread
 from .checks import check_count, check_dtype, check_exponent, check_number, check_ratings
 from .metrics import calculate_objective, calculate_rmse, count_ratings, regularization
 from .ridge import solve_row
@@ -107,7 +107,7 @@ def half_step(R, Y: np.ndarray, lambda_reg: float, reg_exponent: float = 0.0) ->
 
 
 # Solving one row at a time is too little work to share: a second BLAS thread slows it down.
-@threadpool_limits.wrap(limits=1, user_api="blas")
+@one_blas_thread()
 @np.errstate(over="ignore", invalid="ignore")  # what overflows is reported as a divergence
 def iterate(
     R,
@@ -115,6 +115,7 @@ def iterate(
     V: np.ndarray,
     step: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
     *,
+    error: Callable = calculate_rmse,
     lambda_reg: float,
     reg_exponent: float = 0.0,
     n_iterations: int = 20,
@@ -125,7 +126,8 @@ def iterate(
 ) -> Factorization:
     """Repeat `U, V = step(U, V)`, keeping the books: errors, objective, early stopping.
 
-    Parameters are those of `als_matrix_factorization`; `step` is one iteration of any optimiser.
+    Parameters are those of `als_matrix_factorization`; `step` is one iteration of any optimiser;
+    one that knows its train RMSE without another pass over the ratings passes `error`.
 
     Raises
     ------
@@ -143,7 +145,7 @@ def iterate(
     train, test, objectives = [], [], []
     for iteration in range(1, n_iterations + 1):
         U, V = step(U, V)
-        train.append(calculate_rmse(R, U, V))
+        train.append(error(R, U, V))
         objectives.append(R.nnz * train[-1] ** 2 + regularization(R, U, V, **penalties))
         if not objectives[-1] <= limit:
             raise DivergenceError(

@@ -52,3 +52,70 @@ def solve_row(Y: np.ndarray, r: np.ndarray, penalty: float) -> np.ndarray:
         return np.linalg.solve(gram, Y.T @ r)
     except np.linalg.LinAlgError as error:
         raise ValueError(f"penalty {penalty:g} is too small: YᵀY stays singular") from error
+
+
+def solve_block(
+    pieces: list[tuple[np.ndarray, np.ndarray]],
+    penalties: np.ndarray,
+    *,
+    gram: np.ndarray | None = None,
+    rhs: np.ndarray | None = None,
+) -> np.ndarray:
+    r"""Solve the ridge regressions of many rows at once: `solve_row`, stacked.
+
+    Rows of similar length make a piece, padded to one width with zero rows of `Y` and zero ratings,
+    which add nothing to YᵀY or Yᵀr. All systems of a block are handed to LAPACK in one call.
+
+    Parameters
+    ----------
+    pieces : list of (Y, r)
+        Y of shape (n_rows, width, n_factors), r of shape (n_rows, width), in stars. The widths of
+        all pieces are under n_factors, or none is.
+    penalties : ndarray, shape (total of n_rows,)
+        λ n^ν of each row, positive.
+    gram : ndarray, shape (n_factors, n_factors), optional
+        Added to every YᵀY: what rows share, as implicit feedback does.
+    rhs : ndarray, shape (total of n_rows, n_factors) or (n_factors,), optional
+        Added to every Yᵀr.
+
+    Returns
+    -------
+    ndarray, shape (total of n_rows, n_factors)
+
+    Raises
+    ------
+    ValueError
+        If a system is singular to rounding.
+
+    References
+    ----------
+    As `solve_row`; the push-through identity holds where neither `gram` nor `rhs` is given.
+    """
+    n_rows, n_factors, dtype = len(penalties), pieces[0][0].shape[2], pieces[0][0].dtype
+    stops = np.cumsum([len(r) for _, r in pieces])
+    parts = [slice(stop - len(r), stop) for stop, (_, r) in zip(stops, pieces, strict=True)]
+    X = np.empty((n_rows, n_factors), dtype)
+    try:
+        if pieces[0][1].shape[1] < n_factors and gram is None and rhs is None:
+            for part, (Y, r) in zip(parts, pieces, strict=True):
+                K = np.matmul(Y, Y.transpose(0, 2, 1))
+                _add_to_diagonal(K, penalties[part])
+                z = np.linalg.solve(K, r[:, :, None])
+                np.matmul(Y.transpose(0, 2, 1), z, out=X[part, :, None])
+            return X
+        A, b = np.empty((n_rows, n_factors, n_factors), dtype), X[:, :, None]
+        for part, (Y, r) in zip(parts, pieces, strict=True):
+            np.matmul(Y.transpose(0, 2, 1), Y, out=A[part])
+            np.matmul(Y.transpose(0, 2, 1), r[:, :, None], out=b[part])
+        A += 0 if gram is None else gram
+        X += 0 if rhs is None else rhs
+        _add_to_diagonal(A, penalties)
+        return np.linalg.solve(A, b)[:, :, 0]
+    except np.linalg.LinAlgError as error:
+        raise ValueError(
+            f"penalty {penalties.min():g} is too small: a row stays singular"
+        ) from error
+
+
+def _add_to_diagonal(A: np.ndarray, values: np.ndarray) -> None:
+    A.reshape(len(A), -1)[:, :: A.shape[1] + 1] += values[:, None]

@@ -1,0 +1,151 @@
+"""Processes that solve blocks of ratings and factors in shared memory."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import traceback
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from multiprocessing.shared_memory import SharedMemory
+from types import SimpleNamespace
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from .blocks import ITEMS, Half, count_flops, deal_blocks, solve_blocks
+
+TASKS_A_WORKER = 4  # few, for each costs a fraction of a millisecond; several, to even out the load
+
+
+class SharedArrays:
+    """Named arrays in one segment of shared memory.
+
+    `layout` maps names to (shape, dtype); with the `name` of a segment, attach to it. Whoever made
+    the segment removes it with `remove`.
+    """
+
+    def __init__(self, layout: dict, name: str | None = None):
+        self.layout, self._offsets, size = layout, {}, 0
+        for key, (shape, dtype) in layout.items():
+            self._offsets[key] = size
+            size += -(-int(np.prod(shape)) * np.dtype(dtype).itemsize // 64) * 64
+        self._memory = SharedMemory(name, create=name is None, size=max(size, 1))
+        self.name = self._memory.name
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        """The array itself, not a copy."""
+        shape, dtype = self.layout[key]
+        return np.ndarray(shape, dtype, self._memory.buf, self._offsets[key])
+
+    def remove(self) -> None:
+        """Free the memory. No view of it may be in use."""
+        if self.name:
+            self._memory.unlink()
+            self.name = ""
+        self._memory.close()
+
+
+@contextmanager
+def run_in_processes(halves: list[Half], n_workers: int):
+    """Spawn workers; block numbers are all that travels to them. As in `alsnb.executors`.
+
+    Raises RuntimeError if one of them dies. The processes and the memory are gone afterwards,
+    however it ends.
+    """
+    n_tasks = TASKS_A_WORKER * n_workers
+    tasks = [deal_blocks(count_flops(half.blocks, half.n_factors), n_tasks) for half in halves]
+    shared = SharedArrays(_layout(halves))
+    try:
+        for which, half in enumerate(halves):
+            for part in ("indptr", "indices", "data"):
+                shared[f"{part}{which}"][:] = getattr(half.R, part)
+        plans = [(half.penalties, half.blocks, half.n_factors) for half in halves]
+        start = (shared.name, shared.layout, plans)
+        with ProcessPoolExecutor(n_workers, get_context("spawn"), _start_worker, start) as pool:
+            with _interrupts_held():  # which the workers inherit
+                for _ in range(n_workers):  # the pool starts one for each call that finds none idle
+                    pool.submit(os.getpid)
+
+            def run(which, Y, progress=None):
+                shared[f"factors{1 - which}"][:-1] = Y
+                futures = [pool.submit(_work, which, numbers) for numbers in tasks[which]]
+                try:
+                    for future in as_completed(futures):
+                        done = future.result()
+                        if progress is not None:
+                            progress(done)
+                except BrokenProcessPool:  # it cancels them itself
+                    raise
+                except BaseException:
+                    for future in futures:
+                        future.cancel()
+                    raise
+                X = shared[f"factors{which}"][:-1].copy()
+                return X, shared["squares"].copy() if which == ITEMS else None
+
+            yield run
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            "a worker process died, killed or out of memory, and the fit with it; try again, or "
+            "executor='threads' (a script must call it under if __name__ == '__main__':)"
+        ) from error
+    finally:
+        try:
+            shared.remove()
+        except BufferError as error:  # interrupted with a view in hand
+            traceback.clear_frames(error.__context__.__traceback__)
+            shared.remove()
+
+
+def _layout(halves):
+    layout = {"squares": (len(halves[ITEMS].blocks), np.float64)}
+    for which, half in enumerate(halves):
+        for part in ("indptr", "indices", "data"):
+            array = getattr(half.R, part)
+            layout[f"{part}{which}"] = array.shape, array.dtype
+        # with the row of zeros that stands for padding; fresh shared memory is zero
+        layout[f"factors{which}"] = (half.R.shape[0] + 1, half.n_factors), half.R.dtype
+    return layout
+
+
+@contextmanager
+def _interrupts_held():
+    """Hold back Ctrl-C, which a notebook sends to the whole process group, in this thread."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_worker = SimpleNamespace()  # in a worker: what it was started with
+
+
+def _start_worker(name, layout, plans):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threadpool_limits(limits=1, user_api="blas")
+    _worker.shared = shared = SharedArrays(layout, name)
+    _worker.halves = []
+    for which, plan in enumerate(plans):
+        parts = {part: shared[f"{part}{which}"] for part in ("indptr", "indices", "data")}
+        _worker.halves.append(Half(SimpleNamespace(**parts), *plan))
+
+
+def _end_with_parent():
+    parent_process().join()
+    os._exit(1)
+
+
+def _work(which, numbers):
+    Y, X = (_worker.shared[f"factors{side}"] for side in (1 - which, which))
+    squares = _worker.shared["squares"] if which == ITEMS else None
+    solve_blocks(_worker.halves[which], Y, numbers, X, squares)
+    return len(numbers)
