@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 
-from threadpoolctl import threadpool_limits
+import threadpoolctl
 
 _lock = threading.Lock()
 _held: list = []  # one entry for each region that is running; the first holds the limit
@@ -19,13 +19,25 @@ def one_blas_thread():
     to end restores it. Also a decorator: ``@one_blas_thread()``.
     """
     with _lock:
-        _held.append(None if _held else threadpool_limits(limits=1, user_api="blas"))
+        _held.append(
+            None if _held else _unowned(threadpoolctl.threadpool_limits, limits=1, user_api="blas")
+        )
     try:
         yield
     finally:
         with _lock:
             limits = _held.pop(0)
             if not _held:
-                limits.restore_original_limits()
+                _unowned(limits.restore_original_limits)
             elif limits is not None:
                 _held[0] = limits  # hand it on
+
+
+def _unowned(call, **options):
+    """Call, whichever thread this is: threadpoolctl lets only the first that set a limit do so."""
+    free = getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", lambda force: None)
+    free(force=True)
+    try:
+        return call(**options)
+    finally:
+        free(force=True)

@@ -46,8 +46,8 @@ def plan_blocks(lengths, n_factors: int, size: int | None = None):
         Number of ratings of each row; rows without any are left out.
     n_factors : int
     size : int, optional
-        Numbers that a block may gather (a single row may be longer); by default what makes at least
-        16 blocks of the work, within 2¹⁶ and `BLOCK_SIZE`.
+        Numbers that a block may gather (a single row may be longer); by default what makes 16
+        blocks of the work, within half of `BLOCK_SIZE` (small calls keep threads waiting) and that.
 
     Returns
     -------
@@ -56,7 +56,8 @@ def plan_blocks(lengths, n_factors: int, size: int | None = None):
     """
     lengths = np.asarray(lengths)
     if size is None:
-        size = int(np.clip(lengths.sum(dtype=float) * n_factors / 16, 2**16, BLOCK_SIZE))
+        work = lengths.sum(dtype=float) * n_factors
+        size = int(np.clip(work / 16, BLOCK_SIZE // 2, BLOCK_SIZE))
     order = np.argsort(-lengths, kind="stable")[: np.count_nonzero(lengths)]
     shrinking = -lengths[order]
     blocks, block, room, start = [], [], size, 0
@@ -80,14 +81,14 @@ def plan_blocks(lengths, n_factors: int, size: int | None = None):
 def count_flops(blocks, n_factors: int) -> np.ndarray:
     """Floating-point operations that each block's arithmetic needs: the cost model.
 
-    A row of n ratings takes n f² to form YᵀY, of which half suffices, and 2 f³/3 to solve, or, if
-    n < f, n² f and 2 n³/3 with the smaller system.
+    A row of n ratings takes n f² to form YᵀY, of which half suffices, and f³/3 to solve by
+    Cholesky, or, if n < f, n² f and n³/3 with the smaller system.
     """
     f = n_factors
     return np.array(
         [
             sum(
-                len(rows) * (n * f * f + 2 * f**3 / 3 if n >= f else n * n * f + 2 * n**3 / 3)
+                len(rows) * (n * f * f + f**3 / 3 if n >= f else n * n * f + n**3 / 3)
                 for rows, n in block
             )
             for block in blocks

@@ -8,6 +8,7 @@ write what `solve_blocks` computes, so that they agree to the last bit.
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -29,9 +30,12 @@ def choose_executor(executor, n_workers: int | None):
         if executor == "serial" and n_workers not in (None, 1):
             raise ValueError(f"executor 'serial' is a single worker, got n_workers={n_workers}")
         return partial(EXECUTORS[executor], n_workers=n_workers or count_cores())
-    if type(executor).__module__.split(".")[0] != "distributed":
+    distributed = sys.modules.get("distributed")  # imported by whoever has a client
+    if distributed is None or not isinstance(executor, distributed.Client):
         kind = type(executor).__name__
         raise TypeError(f"executor must be a name or a dask.distributed.Client, got {kind}")
+    if executor.status != "running" or executor.asynchronous:
+        raise ValueError("executor must be a connected, synchronous Dask client; make a new one")
     if n_workers is not None:
         raise ValueError("n_workers is the cluster's own affair; leave it out with a Dask client")
     from .cluster import run_on_cluster

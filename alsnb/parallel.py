@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 from tqdm import tqdm
@@ -94,10 +94,12 @@ def als_matrix_factorization_parallel(
             (R, R.T.tocsr()), row_weights(R, reg_exponent), count_ratings(R), strict=True
         )
     ]
-    squares = None
+    run, squares = None, None
 
     def step(U, V):
-        nonlocal squares
+        nonlocal run, squares
+        if run is None:  # by now every setting has been checked
+            run = workers.enter_context(start_workers(halves))
         with _bar(R, halves, verbose) as progress:
             U, _ = run(USERS, V, progress)
             V, squares = run(ITEMS, U, progress)
@@ -108,7 +110,7 @@ def als_matrix_factorization_parallel(
 
     settings = {"lambda_reg": lambda_reg, "reg_exponent": reg_exponent, "error": error}
     reporting = {"verbose": verbose, "R_test": R_test, "callback": callback, "tol": tol}
-    with one_blas_thread(), start_workers(halves) as run:
+    with one_blas_thread(), ExitStack() as workers:
         return iterate(R, U, V, step, n_iterations=n_iterations, **settings, **reporting)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -142,4 +144,52 @@ def plot_factor_map(points, titles, labelled, *, ax: Axes | None = None) -> Axes
         ax.plot(*points[j], "o", color=BLUE, ms=4)
         ax.annotate(titles[j], points[j], (4, 2), textcoords="offset points", fontsize="small")
     ax.set_aspect("equal")
+    return ax
+
+
+def plot_blocks(n_users=12, n_items=9, n_blocks=3, *, ax: Axes | None = None) -> Axes:
+    """What the users' half-step reads and writes: one block of rows of R, all of V, rows of U."""
+    edges = np.linspace(0, n_users, n_blocks + 1)
+    ax = _axes(
+        ax, "A block reads its rows of R and all of V, and writes its rows of U", size=(8, 4)
+    )
+    for (low, high), colour in zip(pairwise(edges), COLOURS, strict=False):
+        for left, width in ((0, n_items), (n_items + 6, 3)):
+            box = plt.Rectangle((left, low), width, high - low, fc=colour, ec="w", lw=2, alpha=0.75)
+            ax.add_patch(box)
+        arrow = {"arrowstyle": "->", "color": colour, "lw": 2}
+        middle = (low + high) / 2
+        ax.annotate("", (n_items + 5.8, middle), (n_items + 0.2, middle), arrowprops=arrow)
+    ax.add_patch(plt.Rectangle((0, n_users + 1.5), n_items, 2, fc=GREY, ec="w", alpha=0.75))
+    down = {"arrowstyle": "->", "color": GREY, "lw": 2, "connectionstyle": "arc3,rad=-0.2"}
+    ax.annotate("", (n_items + 3, n_users), (n_items + 0.2, n_users + 2.5), arrowprops=down)
+    for x, y, text in (
+        (n_items / 2, -0.4, "R: ratings, users × movies"),
+        (n_items + 7.5, -0.4, "U: written"),
+        (n_items / 2, n_users + 4.3, "Vᵀ: read by every block"),
+    ):
+        ax.text(x, y, text, ha="center")
+    ax.set(xlim=(-0.5, n_items + 9.5), ylim=(n_users + 4.6, -1.4), aspect="equal")
+    ax.axis("off")
+    return ax
+
+
+def plot_gantt(solved, names=("users", "items"), *, ax: Axes | None = None) -> Axes:
+    """When each worker solved which block, from notes (half, worker, seconds at its end)."""
+    ax = _axes(ax, "Who solved what, and when", "milliseconds", size=(8, 2.6))
+    workers = sorted({worker for _, worker, _ in solved})
+    ends = dict.fromkeys(workers, 0.0)
+    begun = 0
+    for half, worker, end in sorted(solved, key=lambda note: note[2]):
+        if half != begun:  # nobody begins before the other half-step is done
+            begun, ends = half, dict.fromkeys(workers, max(ends.values()))
+        start, ends[worker] = ends[worker], end
+        bar = [(1e3 * start, 1e3 * (end - start))]
+        place = (workers.index(worker) - 0.4, 0.8)
+        ax.broken_barh(bar, place, fc=COLOURS[half], ec="w", lw=0.7)
+    ax.set(yticks=range(len(workers)), yticklabels=[f"worker {k + 1}" for k in range(len(workers))])
+    for half, name in enumerate(names):
+        ax.text(
+            0.02 + 0.1 * half, 1.0, name, color=COLOURS[half], transform=ax.transAxes, va="bottom"
+        )
     return ax

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import traceback
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -37,15 +36,13 @@ class SharedArrays:
         self.name = self._memory.name
 
     def __getitem__(self, key: str) -> np.ndarray:
-        """The array itself, not a copy."""
+        """The array itself, not a copy, which is gone with the memory."""
         shape, dtype = self.layout[key]
         return np.ndarray(shape, dtype, self._memory.buf, self._offsets[key])
 
     def remove(self) -> None:
-        """Free the memory. No view of it may be in use."""
-        if self.name:
-            self._memory.unlink()
-            self.name = ""
+        """Free the memory. No array of it may be read or written afterwards."""
+        self._memory.unlink()
         self._memory.close()
 
 
@@ -94,11 +91,7 @@ def run_in_processes(halves: list[Half], n_workers: int):
             "executor='threads' (a script must call it under if __name__ == '__main__':)"
         ) from error
     finally:
-        try:
-            shared.remove()
-        except BufferError as error:  # interrupted with a view in hand
-            traceback.clear_frames(error.__context__.__traceback__)
-            shared.remove()
+        shared.remove()
 
 
 def _layout(halves):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
+
+from .lapack import solve_in_place
 
 
 def solve_row(Y: np.ndarray, r: np.ndarray, penalty: float) -> np.ndarray:
@@ -64,7 +68,7 @@ def solve_block(
     r"""Solve the ridge regressions of many rows at once: `solve_row`, stacked.
 
     Rows of similar length make a piece, padded to one width with zero rows of `Y` and zero ratings,
-    which add nothing to YᵀY or Yᵀr. All systems of a block are handed to LAPACK in one call.
+    which add nothing to YᵀY or Yᵀr. The systems are solved by Cholesky; see `alsnb.lapack`.
 
     Parameters
     ----------
@@ -94,27 +98,43 @@ def solve_block(
     n_rows, n_factors, dtype = len(penalties), pieces[0][0].shape[2], pieces[0][0].dtype
     stops = np.cumsum([len(r) for _, r in pieces])
     parts = [slice(stop - len(r), stop) for stop, (_, r) in zip(stops, pieces, strict=True)]
-    X = np.empty((n_rows, n_factors), dtype)
-    try:
-        if pieces[0][1].shape[1] < n_factors and gram is None and rhs is None:
-            for part, (Y, r) in zip(parts, pieces, strict=True):
-                K = np.matmul(Y, Y.transpose(0, 2, 1))
-                _add_to_diagonal(K, penalties[part])
-                z = np.linalg.solve(K, r[:, :, None])
-                np.matmul(Y.transpose(0, 2, 1), z, out=X[part, :, None])
-            return X
-        A, b = np.empty((n_rows, n_factors, n_factors), dtype), X[:, :, None]
+
+    def small_systems(Y, r, part):
+        K = np.matmul(Y, Y.transpose(0, 2, 1))
+        _add_to_diagonal(K, penalties[part])
+        return K, r.copy()
+
+    def systems():
+        A, b = np.empty((n_rows, n_factors, n_factors), dtype), np.empty((n_rows, n_factors), dtype)
         for part, (Y, r) in zip(parts, pieces, strict=True):
             np.matmul(Y.transpose(0, 2, 1), Y, out=A[part])
-            np.matmul(Y.transpose(0, 2, 1), r[:, :, None], out=b[part])
+            np.matmul(Y.transpose(0, 2, 1), r[:, :, None], out=b[part, :, None])
         A += 0 if gram is None else gram
-        X += 0 if rhs is None else rhs
+        b += 0 if rhs is None else rhs
         _add_to_diagonal(A, penalties)
-        return np.linalg.solve(A, b)[:, :, 0]
+        return A, b
+
+    try:
+        if pieces[0][1].shape[1] >= n_factors or gram is not None or rhs is not None:
+            return _solve(systems)
+        X = np.empty((n_rows, n_factors), dtype)
+        for part, (Y, r) in zip(parts, pieces, strict=True):
+            z = _solve(partial(small_systems, Y, r, part))
+            np.matmul(Y.transpose(0, 2, 1), z[:, :, None], out=X[part, :, None])
+        return X
     except np.linalg.LinAlgError as error:
         raise ValueError(
-            f"penalty {penalties.min():g} is too small: a row stays singular"
+            f"penalty {penalties.min():g} is too small: a row's system stays singular"
         ) from error
+
+
+def _solve(make) -> np.ndarray:
+    """Solve the systems (A, b) that `make` makes: by Cholesky or, if rounding forbids, by LU."""
+    try:
+        return solve_in_place(*make())
+    except np.linalg.LinAlgError:
+        A, b = make()
+        return np.linalg.solve(A, b[:, :, None])[:, :, 0]
 
 
 def _add_to_diagonal(A: np.ndarray, values: np.ndarray) -> None:

@@ -138,6 +138,14 @@ def toy():
     )
 
 
+@pytest.fixture(scope="module")
+def small_blocks():
+    """Plans of many blocks for small data; they are made here, not where they are run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("alsnb.blocks.BLOCK_SIZE", 2**15)
+        yield
+
+
 def snapshot(folder: Path) -> dict[str, bytes]:
     """Every file under a folder, hidden and temporary ones included, with its content."""
     paths = folder.rglob("*")

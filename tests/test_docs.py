@@ -111,7 +111,7 @@ def test_no_module_is_long(path):
 
 
 def test_package_stays_thin():
-    """Under 1,100 lines of code, not counting blank lines, comments and docstrings."""
+    """Under 1,300 lines of code, not counting blank lines, comments and docstrings."""
     total = 0
     for path in FOLDER.glob("*.py"):
         text = path.read_text(encoding="utf-8")
@@ -121,7 +121,7 @@ def test_package_stays_thin():
         lines = {n for s in strings for n in range(s.lineno, s.end_lineno + 1)}
         rest = enumerate(text.splitlines(), start=1)
         total += sum(line.strip()[:1] not in ("", "#") for n, line in rest if n not in lines)
-    assert 500 < total < 1100
+    assert 500 < total < 1300
 
 
 QUIET_IMPORT = """

@@ -25,6 +25,8 @@ DRAWINGS = {
     "plot_history": ({"a": [3.0, 2.0], "b": ([0.5, 1.5], [1.0, 0.5])}, "Both fall"),
     "plot_row_contours": (Y, RATINGS, 0.5, np.zeros((2, 2))),
     "plot_factor_map": (np.eye(3, 2), np.array(["A", "B", "C"]), [2]),
+    "plot_blocks": (12, 9, 3),
+    "plot_gantt": ([(0, 7, 0.1), (0, 9, 0.2), (0, 7, 0.3), (1, 9, 0.5), (1, 7, 0.6)],),
 }
 
 
@@ -47,7 +49,9 @@ def test_manners(name):
     before = dict(matplotlib.rcParams)
     ax = plot(*arguments)
     assert plt.get_fignums() == [1] and ax.get_title()
-    if name != "plot_csr":  # which has no axes to label
+    if name == "plot_gantt":
+        assert ax.get_xlabel() and [tick.get_text() for tick in ax.get_yticklabels()]
+    elif name not in ("plot_csr", "plot_blocks"):  # which have no axes to label
         assert ax.get_xlabel() and ax.get_ylabel()
     own = plt.figure().subplots()
     assert plot(*arguments, ax=own) is own
@@ -116,3 +120,19 @@ def test_factor_map_labels_only_what_it_is_told():
     ax = plotting.plot_factor_map(*DRAWINGS["plot_factor_map"])
     assert [text.get_text() for text in ax.texts] == ["C"]
     assert lines(ax)[0].tolist() == np.eye(3, 2).tolist()
+
+
+def test_blocks_cover_the_rows_once():
+    ax = plotting.plot_blocks(12, 9, 3)
+    boxes = [box.get_bbox() for box in ax.patches]
+    written = sorted((box.y0, box.y1) for box in boxes if box.x0 > 9)
+    read = sorted((box.y0, box.y1) for box in boxes if box.x0 == 0 and box.y1 <= 12)
+    assert written == read == [(0, 4), (4, 8), (8, 12)]
+
+
+def test_gantt_bars_follow_each_other():
+    ax = plotting.plot_gantt(DRAWINGS["plot_gantt"][0], ("users", "movies"))
+    bars = [path.get_extents() for bars in ax.collections for path in bars.get_paths()]
+    spans = sorted((round(b.y0 + 0.4), round(b.x0), round(b.x1)) for b in bars)
+    # the second half-step begins, for both workers, when the slower has done the first
+    assert spans == [(0, 0, 100), (0, 100, 300), (0, 300, 600), (1, 0, 200), (1, 300, 500)]

@@ -1,0 +1,264 @@
+"""Measure speed and memory, as ratios in one run; ``--help`` says how.
+
+``python tests/benchmarks/bench.py`` prints tables and writes them as JSON. Contenders take turns,
+and each figure is a median: a noisy machine troubles all of them alike. Run it alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import scipy
+import scipy.sparse as sp
+from contenders import PEERS, parallel, sequential, textbook
+from threadpoolctl import threadpool_info
+
+from alsnb import als_matrix_factorization_parallel, load_movielens
+
+HERE = Path(__file__).resolve()
+OURS = {name: parallel(name) for name in ("serial", "threads", "processes")}
+
+
+def make_heavy_tailed(n_ratings, seed=0):
+    """Ratings as sites collect them: log-normal degrees, 32,000 × 12,000 for 5 million ratings.
+
+    Half stars from 0.5 to 5 of a rank-8 model with noise; the degrees' spread (σ = 1.1 for users, 2
+    for items) makes their quartiles much like those of MovieLens 20M.
+    """
+    rng = np.random.default_rng(seed)
+    n, m = round(32_000 * n_ratings / 5e6), round(12_000 * n_ratings / 5e6)
+    weights = [rng.lognormal(0, spread, size) for size, spread in ((n, 1.1), (m, 2.0))]
+    places = np.empty(0, np.int64)
+    while len(places) < n_ratings:
+        users, items = (
+            rng.choice(len(w), int(1.5 * (n_ratings - len(places))) + 1000, p=w / w.sum())
+            for w in weights
+        )
+        places = np.unique(np.concatenate([places, users.astype(np.int64) * m + items]))
+    places = np.sort(rng.choice(places, n_ratings, replace=False))
+    users, items = (part.astype(np.int32) for part in np.divmod(places, m))
+    U, V = (rng.normal(0, 8**-0.25, (size, 8)).astype(np.float32) for size in (n, m))
+    ratings = np.empty(n_ratings, np.float32)
+    for start in range(0, n_ratings, 2**17):
+        part = slice(start, start + 2**17)
+        known = np.einsum("kf,kf->k", U[users[part]], V[items[part]])
+        ratings[part] = 3.5 + 0.7 * known + rng.normal(0, 0.6, len(known))
+    ratings = np.clip(np.round(2 * ratings) / 2, 0.5, 5)
+    return sp.coo_array((ratings, (users, items)), shape=(n, m)).tocsr()
+
+
+def clock(fit, n_iterations):
+    """Seconds that a fit takes."""
+    start = time.perf_counter()
+    fit(n_iterations)
+    return time.perf_counter() - start
+
+
+def take_turns(fits, repeats):
+    """Median seconds of each; `fits` maps names to (fit, iterations). One warm-up for each."""
+    for fit, _ in fits.values():
+        fit(1)
+    times = {name: [] for name in fits}
+    for _ in range(repeats):
+        for name, (fit, n_iterations) in fits.items():
+            times[name].append(clock(fit, n_iterations))
+    return {name: float(np.median(values)) for name, values in times.items()}
+
+
+def show(title, rows):
+    """Print dicts as an aligned table."""
+    print(f"\n{title}")
+    cells = [list(rows[0])]
+    cells += [
+        [f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()] for row in rows
+    ]
+    widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
+    for row in cells:
+        print("  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+    sys.stdout.flush()
+
+
+def movielens(options):
+    """(a) and (b): all of MovieLens 100K, λ = 0.1, seconds for 20 iterations."""
+    R, rows = load_movielens("100k").R, []
+    makers = {"textbook": textbook, "sequential": sequential, **OURS, **PEERS}
+    makers["1 thread"] = parallel("threads", 1)
+    for dtype in (np.float32, np.float64):
+        for f in (20, 50, 100):
+            makers_here = {
+                name: make
+                for name, make in makers.items()
+                if name != "lenskit" or dtype == np.float32
+            }
+            slow = {"textbook": 2, "sequential": 5}  # iterations, all of one cost, scaled to 20
+            fits = {
+                name: (make(R, f, dtype, options.workers), slow.get(name, 20))
+                for name, make in makers_here.items()
+            }
+            seconds = take_turns(fits, options.repeats)
+            for name, n in slow.items():
+                seconds[name] *= 20 / n
+            seconds = {name: seconds.get(name, float("nan")) for name in makers}
+            row = {"dtype": np.dtype(dtype).name, "f": f, **seconds}
+            row["textbook / threads"] = seconds["textbook"] / seconds["threads"]
+            row["1 thread / threads"] = seconds["1 thread"] / seconds["threads"]
+            for peer in PEERS:
+                row[f"threads / {peer}"] = seconds["threads"] / seconds[peer]
+            rows.append(row)
+            show("MovieLens 100K, λ = 0.1: seconds for 20 iterations, start-up included", rows)
+    return rows
+
+
+def per_iteration(R, n_factors, executor, n_workers, n_iterations=4, dtype=np.float32):
+    """Start-up, and the median of the seconds of iterations after the first."""
+    stamps = [time.perf_counter()]
+    als_matrix_factorization_parallel(
+        R,
+        n_factors,
+        0.1,
+        n_iterations,
+        False,
+        executor=executor,
+        n_workers=n_workers,
+        rng=0,
+        dtype=dtype,
+        callback=lambda *_: stamps.append(time.perf_counter()),
+    )
+    seconds = float(np.median(np.diff(stamps)[1:]))
+    return stamps[1] - stamps[0] - seconds, seconds
+
+
+def big(options):
+    """(c): 5 million ratings, f = 64, float32: seconds per iteration, start-up, peak memory."""
+    R, f = make_heavy_tailed(options.ratings), 64
+    runs = {"serial": ("serial", None), "1 thread": ("threads", 1)}
+    runs |= {name: (name, options.workers) for name in ("threads", "processes")}
+    seconds = {name: [] for name in [*runs, *PEERS]}
+    peers = {name: make(R, f, np.float32, options.workers) for name, make in PEERS.items()}
+    for _ in range(options.repeats):
+        for name, (executor, n_workers) in runs.items():
+            seconds[name].append(per_iteration(R, f, executor, n_workers))
+        for name, fit in peers.items():
+            one = clock(fit, 1)
+            seconds[name].append((one, (clock(fit, 3) - one) / 2))
+    rows = []
+    for name, values in seconds.items():
+        start_up, iteration = np.median(values, axis=0)
+        rows.append({"contender": name, "s / iteration": float(iteration)})
+        rows[-1]["start-up, s"] = float(start_up) if name in runs else float("nan")
+        rows[-1]["against threads"] = float(iteration) / float(
+            np.median(seconds["threads"], axis=0)[1]
+        )
+    show(f"{R.nnz:,} ratings, {R.shape[0]:,} × {R.shape[1]:,}, f = {f}, float32", rows)
+    memory = [measure_memory(options, name) for name in ("serial", "threads", "processes")]
+    show("the same, each in a process of its own: memory in MB", memory)
+    return {"seconds": rows, "memory": memory}
+
+
+def measure_memory(options, executor):
+    """Run `--memory` in a fresh process, whose peak is that of the one fit."""
+    command = [sys.executable, str(HERE), "--memory", executor, "--ratings", str(options.ratings)]
+    command += ["--workers", str(options.workers)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def memory(options):
+    """Peak memory of one fit, over that of the process before R was made."""
+    unit = 1e6 if sys.platform == "darwin" else 1e3  # ru_maxrss counts bytes there, else kilobytes
+    path = HERE.parent / f".ratings-{os.getpid()}.npz"
+    code = (
+        f"import sys; sys.path.insert(0, {str(HERE.parent)!r}); import bench, scipy.sparse as sp\n"
+    )
+    code += f"sp.save_npz({str(path)!r}, bench.make_heavy_tailed({options.ratings}), False)"
+    try:
+        subprocess.run([sys.executable, "-c", code], check=True)  # whose peak is not ours
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+        R = sp.csr_array(sp.load_npz(path))
+    finally:
+        path.unlink(missing_ok=True)
+    loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    workers = None if options.memory == "serial" else options.workers
+    per_iteration(R, 64, options.memory, workers, n_iterations=2)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    ratings = (R.data.nbytes + R.indices.nbytes + R.indptr.nbytes) / 1e6
+    needed = 2 * ratings + sum(R.shape) * 64 * 4 / 1e6
+    row = {"executor": options.memory, "R": ratings, "R twice, U and V": needed}
+    row |= {"before R": before, "with R": loaded, "peak": peak}
+    print(json.dumps(row | {"(peak - before R) / needed": (peak - before) / needed}))
+
+
+def growth(options):
+    """(d): seconds per iteration as the ratings and as the factors grow, two threads, float32."""
+    rows = []
+    for millions in (0.1, 0.5, 1, 2, 5, 10):
+        R = make_heavy_tailed(round(millions * 1e6))
+        rows.append({"million ratings": float(millions), "s / iteration": 0.0})
+        runs = [per_iteration(R, 64, "threads", options.workers)[1] for _ in range(options.repeats)]
+        rows[-1]["s / iteration"] = float(np.median(runs))
+    x, y = np.log([list(row.values()) for row in rows[1:]]).T
+    exponent = float(np.polyfit(x, y, 1)[0])
+    show(f"f = 64, ratings grow: exponent {exponent:.3f} from 0.5 to 10 million", rows)
+    R, by_f = make_heavy_tailed(1_000_000), []
+    for f in (8, 16, 32, 64, 128, 256):
+        runs = [per_iteration(R, f, "threads", options.workers)[1] for _ in range(options.repeats)]
+        by_f.append({"f": f, "s / iteration": float(np.median(runs))})
+    x, y = np.log([list(row.values()) for row in by_f]).T
+    exponent_f = float(np.polyfit(x, y, 1)[0])
+    show(f"1 million ratings, f grows: exponent {exponent_f:.3f}", by_f)
+    return {"ratings": rows, "exponent": exponent, "factors": by_f, "exponent in f": exponent_f}
+
+
+def describe_machine(options):
+    """Processor, cores, versions and BLAS."""
+    cpu = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        cpu = next((line.split(": ")[1] for line in lines if "model name" in line), cpu)
+    blas = sorted({f"{b['internal_api']} {b['version']}" for b in threadpool_info()})
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "workers": options.workers,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "blas": ", ".join(blas),
+    }
+
+
+SECTIONS = {"movielens": movielens, "big": big, "growth": growth}
+
+
+def main():
+    """Run the sections asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help="of " + ", ".join(SECTIONS))
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3, help="medians are over so many runs")
+    parser.add_argument("--ratings", type=int, default=5_000_000, help="of the section 'big'")
+    parser.add_argument("--json", type=Path, default=HERE.with_name("results.json"))
+    parser.add_argument("--memory", choices=list(OURS), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.memory:
+        return memory(options)
+    if unknown := set(options.sections) - set(SECTIONS):
+        parser.error(f"unknown section {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
+    results = {"machine": describe_machine(options), "command": " ".join(sys.argv)}
+    show("machine", [results["machine"]])
+    for name in options.sections or SECTIONS:
+        results[name] = SECTIONS[name](options)
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"\nwritten to {options.json}")
+
+
+if __name__ == "__main__":
+    main()

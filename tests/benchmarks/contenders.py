@@ -1,0 +1,111 @@
+"""What is timed: each makes a function of the number of iterations that fits from scratch."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from alsnb import (
+    als_matrix_factorization,
+    als_matrix_factorization_parallel,
+    init_matrix_factorization,
+)
+
+LAMBDA = 0.1
+
+
+def textbook(R, n_factors, dtype, n_workers):
+    """The loop as it is written down first: a sparse slice, an f × f system, for every row."""
+    R = R.astype(dtype).tocsr()
+
+    def half_step(n_rows, slice_of, Y):
+        X, penalty = np.zeros((n_rows, n_factors), dtype), LAMBDA * np.eye(n_factors, dtype=dtype)
+        for i in range(n_rows):
+            rated, ratings = slice_of(i)
+            if len(rated):
+                X[i] = np.linalg.solve(Y[rated].T @ Y[rated] + penalty, Y[rated].T @ ratings)
+        return X
+
+    def user(i):
+        row = R[[i], :].tocoo()
+        return row.coords[1], row.data
+
+    def item(j):
+        column = R[:, [j]].tocoo()  # of a CSR matrix: it looks through all of it
+        return column.coords[0], column.data
+
+    def fit(n_iterations):
+        U, V = init_matrix_factorization(*R.shape, n_factors, rng=0, dtype=dtype)
+        with threadpool_limits(1, user_api="blas"):
+            for _ in range(n_iterations):
+                U = half_step(R.shape[0], user, V)
+                V = half_step(R.shape[1], item, U)
+        return U, V
+
+    return fit
+
+
+def sequential(R, n_factors, dtype, n_workers):
+    """`als_matrix_factorization`: CSR pointers, one row at a time."""
+    return lambda n: als_matrix_factorization(R, n_factors, LAMBDA, n, False, rng=0, dtype=dtype)
+
+
+def parallel(executor, workers=None):
+    """`als_matrix_factorization_parallel` on an executor."""
+
+    def make(R, n_factors, dtype, n_workers):
+        options = {"executor": executor, "rng": 0, "dtype": dtype}
+        options["n_workers"] = None if executor == "serial" else workers or n_workers
+        return lambda n: als_matrix_factorization_parallel(
+            R, n_factors, LAMBDA, n, False, **options
+        )
+
+    return make
+
+
+def lenskit(R, n_factors, dtype, n_workers):
+    """LensKit's explicit ALS, compiled, float32: it fits what user and item means leave over."""
+    os.environ["LK_NUM_THREADS"] = str(n_workers)
+    from lenskit.als import BiasedMFConfig, BiasedMFScorer
+    from lenskit.data import from_interactions_df
+    from lenskit.training import TrainingOptions
+
+    table = R.tocoo()
+    users, items = table.coords
+    data = from_interactions_df(
+        pd.DataFrame({"user_id": users, "item_id": items, "rating": table.data})
+    )
+
+    def fit(n_iterations):
+        settings = {"embedding_size": n_factors, "epochs": n_iterations, "regularization": LAMBDA}
+        BiasedMFScorer(BiasedMFConfig(**settings)).train(data, TrainingOptions(rng=0))
+
+    return fit
+
+
+def cmfrec(R, n_factors, dtype, n_workers):
+    """The exact (Cholesky) solver of cmfrec, compiled; without biases, the same objective."""
+    from cmfrec import CMF
+
+    R = R.tocoo().astype(dtype)
+    users, items = R.coords
+    table = pd.DataFrame({"UserId": users, "ItemId": items, "Rating": R.data})
+    settings = {"user_bias": False, "item_bias": False, "center": False, "verbose": False}
+    settings |= {"use_cg": False, "finalize_chol": False, "precompute_for_predictions": False}
+    settings |= {"use_float": dtype == np.float32, "nthreads": n_workers, "lambda_": LAMBDA}
+
+    def fit(n_iterations):
+        CMF(k=n_factors, niter=n_iterations, **settings).fit(table)
+
+    return fit
+
+
+PEERS = {
+    name: contender
+    for name, contender in (("lenskit", lenskit), ("cmfrec", cmfrec))
+    if importlib.util.find_spec(name)
+}
