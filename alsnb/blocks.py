@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .lapack import scratch
 from .ridge import solve_block
 
 BLOCK_SIZE = 2**19  # numbers gathered for a block: 2 or 4 MB, which a core's caches bear
@@ -150,13 +151,11 @@ def solve_blocks(
     progress : callable, optional
         Called with 1 after each block.
     """
-    buffer = np.empty(0, Y.dtype)
     for number in numbers:
         block = half.blocks[number]
         rows = np.concatenate([rows for rows, _ in block])
         needed = sum(len(rows) * width for rows, width in block) * Y.shape[1]
-        if len(buffer) < needed:
-            buffer = np.empty(needed, Y.dtype)
+        buffer = scratch("gathered", (needed,), Y.dtype)
         pieces, used = [], 0
         for piece_rows, width in block:
             end = used + len(piece_rows) * width * Y.shape[1]

@@ -7,6 +7,8 @@ the condition of each. Neither shows below a size of about 32, and both do above
 from __future__ import annotations
 
 import ctypes
+import math
+import threading
 from itertools import repeat
 
 import numpy as np
@@ -30,6 +32,24 @@ def _routine(name: str):
     # a CFUNCTYPE lets go of the GIL while it runs
     prototype = ctypes.CFUNCTYPE(None, *repeat(ctypes.c_void_p, 8))
     return prototype(address(capsule, signature(capsule)))
+
+
+_scratch = threading.local()
+
+
+def scratch(name: str, shape: tuple[int, ...], dtype) -> np.ndarray:
+    """Memory for intermediate results, each thread's own, which the next call of the name reuses.
+
+    Fresh memory costs a page fault every 4 kB, and threads wait for each other to have theirs.
+    What is much larger than a block is not kept.
+    """
+    size = math.prod(shape)
+    array = getattr(_scratch, name, None)
+    if array is None or array.dtype != dtype or array.size < size:
+        array = np.empty(size, dtype)
+        if size <= 2**20:
+            setattr(_scratch, name, array)
+    return array[:size].reshape(shape)
 
 
 POSV = {np.dtype(np.float32): _routine("sposv"), np.dtype(np.float64): _routine("dposv")}

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from .lapack import solve_in_place
+from .lapack import scratch, solve_in_place
 
 
 def solve_row(Y: np.ndarray, r: np.ndarray, penalty: float) -> np.ndarray:
@@ -100,12 +100,14 @@ def solve_block(
     parts = [slice(stop - len(r), stop) for stop, (_, r) in zip(stops, pieces, strict=True)]
 
     def small_systems(Y, r, part):
-        K = np.matmul(Y, Y.transpose(0, 2, 1))
+        K = scratch("systems", (len(r), r.shape[1], r.shape[1]), dtype)
+        np.matmul(Y, Y.transpose(0, 2, 1), out=K)
         _add_to_diagonal(K, penalties[part])
         return K, r.copy()
 
     def systems():
-        A, b = np.empty((n_rows, n_factors, n_factors), dtype), np.empty((n_rows, n_factors), dtype)
+        A = scratch("systems", (n_rows, n_factors, n_factors), dtype)
+        b = np.empty((n_rows, n_factors), dtype)
         for part, (Y, r) in zip(parts, pieces, strict=True):
             np.matmul(Y.transpose(0, 2, 1), Y, out=A[part])
             np.matmul(Y.transpose(0, 2, 1), r[:, :, None], out=b[part, :, None])

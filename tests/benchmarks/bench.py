@@ -171,9 +171,17 @@ def measure_memory(options, executor):
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
+def peak_memory():
+    """Most memory that this process has held, in MB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # where ru_maxrss would begin with that of the process that started us
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1e3
+    unit = 1e6 if sys.platform == "darwin" else 1e3  # bytes there, else kilobytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
 def memory(options):
-    """Peak memory of one fit, over that of the process before R was made."""
-    unit = 1e6 if sys.platform == "darwin" else 1e3  # ru_maxrss counts bytes there, else kilobytes
+    """Peak memory of one fit (of processes: of the parent), over that before R was made."""
     path = HERE.parent / f".ratings-{os.getpid()}.npz"
     code = (
         f"import sys; sys.path.insert(0, {str(HERE.parent)!r}); import bench, scipy.sparse as sp\n"
@@ -181,14 +189,14 @@ def memory(options):
     code += f"sp.save_npz({str(path)!r}, bench.make_heavy_tailed({options.ratings}), False)"
     try:
         subprocess.run([sys.executable, "-c", code], check=True)  # whose peak is not ours
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+        before = peak_memory()
         R = sp.csr_array(sp.load_npz(path))
     finally:
         path.unlink(missing_ok=True)
-    loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    loaded = peak_memory()
     workers = None if options.memory == "serial" else options.workers
     per_iteration(R, 64, options.memory, workers, n_iterations=2)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    peak = peak_memory()
     ratings = (R.data.nbytes + R.indices.nbytes + R.indptr.nbytes) / 1e6
     needed = 2 * ratings + sum(R.shape) * 64 * 4 / 1e6
     row = {"executor": options.memory, "R": ratings, "R twice, U and V": needed}
