@@ -39,36 +39,17 @@ def als_matrix_factorization_parallel(
     The result is that of `als_matrix_factorization` up to rounding, and the same to the last bit
     whatever the executor and however many the workers (on machines with the same BLAS).
 
+    Takes what `als_matrix_factorization` takes, except `half_step`, and two more; over a million
+    ratings, `verbose` shows a bar within iterations, too.
+
     Parameters
     ----------
-    R : scipy.sparse array or matrix, shape (n_users, n_items)
-        Training ratings, in stars; a stored zero is a rating.
-    n_factors : int
-        f, the number of columns of U and V.
-    lambda_reg : float
-        λ, positive.
-    n_iterations : int
-        Upper limit; one iteration solves all users, then all items.
-    verbose : bool
-        Print a line after each iteration; over a million ratings, show a bar meanwhile, too.
     executor : {"threads", "serial", "processes"} or dask.distributed.Client
         Where blocks are solved. Processes are spawned: in a script, call this function under
         ``if __name__ == "__main__":``.
     n_workers : int, optional
         Threads or processes; by default as many as there are cores. Not for a Dask cluster, which
         has its own.
-    reg_exponent : float
-        ν: a row with n ratings is penalised by λ n^ν. 0 is plain ridge, 1 weighted-λ.
-    rng : int, numpy.random.Generator or None
-        Seed of the random start, N(0, 0.1²).
-    dtype : float64 or float32
-        Of the whole computation.
-    R_test : scipy.sparse array or matrix, shape (n_users, n_items), optional
-        Held-out ratings whose RMSE is tracked too; they change nothing else.
-    callback : callable, optional
-        Called as `callback(iteration, U, V)` after each iteration, counted from 1.
-    tol : float
-        Stop when the objective's relative change falls under this, be it on a plateau; not if 0.
 
     Returns
     -------

@@ -29,7 +29,7 @@ FUNCTIONS = {
 }
 CLASSES = [item for item in vars(alsnb).values() if inspect.isclass(item)]
 # These say in words that they take what another one does.
-PARTIAL = {"gradient_descent"}
+PARTIAL = {"gradient_descent", "als_matrix_factorization_parallel"}
 
 
 def section(item, title):
