@@ -76,7 +76,7 @@ def solve_in_place(A: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     posv, size = POSV[A.dtype], A.shape[1]
     if size <= SMALL or posv is None:
-        return np.linalg.solve(A, b[:, :, None])[:, :, 0]
+        return solve_by_lu(A, b)
     triangle, n, one, info = b"L", *(ctypes.c_int(value) for value in (size, 1, 0))
     uplo = ctypes.cast(ctypes.c_char_p(triangle), ctypes.c_void_p)
     at_n, at_one, at_info = (ctypes.addressof(value) for value in (n, one, info))
@@ -85,6 +85,11 @@ def solve_in_place(A: np.ndarray, b: np.ndarray) -> np.ndarray:
         if info.value:
             raise np.linalg.LinAlgError("not positive definite")
     return b
+
+
+def solve_by_lu(A: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Solve A[k] x[k] = b[k] by NumPy's stacked LU, which asks only that A[k] is regular."""
+    return np.linalg.solve(A, b[:, :, None])[:, :, 0]
 
 
 def _addresses(stack: np.ndarray) -> range:

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from .blocks import ITEMS, Half, count_flops, deal_blocks, solve_blocks
 
+CSR_PARTS = ("indptr", "indices", "data")
 TASKS_A_WORKER = 4  # few, for each costs a fraction of a millisecond; several, to even out the load
 
 
@@ -58,7 +59,7 @@ def run_in_processes(halves: list[Half], n_workers: int):
     shared = SharedArrays(_layout(halves))
     try:
         for which, half in enumerate(halves):
-            for part in ("indptr", "indices", "data"):
+            for part in CSR_PARTS:
                 shared[f"{part}{which}"][:] = getattr(half.R, part)
         plans = [(half.penalties, half.blocks, half.n_factors) for half in halves]
         start = (shared.name, shared.layout, plans)
@@ -97,7 +98,7 @@ def run_in_processes(halves: list[Half], n_workers: int):
 def _layout(halves):
     layout = {"squares": (len(halves[ITEMS].blocks), np.float64)}
     for which, half in enumerate(halves):
-        for part in ("indptr", "indices", "data"):
+        for part in CSR_PARTS:
             array = getattr(half.R, part)
             layout[f"{part}{which}"] = array.shape, array.dtype
         # with the row of zeros that stands for padding; fresh shared memory is zero
@@ -128,7 +129,7 @@ def _start_worker(name, layout, plans):
     _worker.shared = shared = SharedArrays(layout, name)
     _worker.halves = []
     for which, plan in enumerate(plans):
-        parts = {part: shared[f"{part}{which}"] for part in ("indptr", "indices", "data")}
+        parts = {part: shared[f"{part}{which}"] for part in CSR_PARTS}
         _worker.halves.append(Half(SimpleNamespace(**parts), *plan))
 
 

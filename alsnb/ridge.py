@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from .lapack import scratch, solve_in_place
+from .lapack import scratch, solve_by_lu, solve_in_place
 
 
 def solve_row(Y: np.ndarray, r: np.ndarray, penalty: float) -> np.ndarray:
@@ -135,8 +135,7 @@ def _solve(make) -> np.ndarray:
     try:
         return solve_in_place(*make())
     except np.linalg.LinAlgError:
-        A, b = make()
-        return np.linalg.solve(A, b[:, :, None])[:, :, 0]
+        return solve_by_lu(*make())
 
 
 def _add_to_diagonal(A: np.ndarray, values: np.ndarray) -> None:

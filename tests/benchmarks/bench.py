@@ -204,21 +204,24 @@ def memory(options):
     print(json.dumps(row | {"(peak - before R) / needed": (peak - before) / needed}))
 
 
+def pace(R, n_factors, options):
+    """Seconds per iteration on threads, the median of several fits."""
+    runs = [per_iteration(R, n_factors, "threads", options.workers) for _ in range(options.repeats)]
+    return float(np.median(runs, axis=0)[1])
+
+
 def growth(options):
     """(d): seconds per iteration as the ratings and as the factors grow, two threads, float32."""
     rows = []
     for millions in (0.1, 0.5, 1, 2, 5, 10):
         R = make_heavy_tailed(round(millions * 1e6))
-        rows.append({"million ratings": float(millions), "s / iteration": 0.0})
-        runs = [per_iteration(R, 64, "threads", options.workers)[1] for _ in range(options.repeats)]
-        rows[-1]["s / iteration"] = float(np.median(runs))
+        rows.append({"million ratings": float(millions), "s / iteration": pace(R, 64, options)})
     x, y = np.log([list(row.values()) for row in rows[1:]]).T
     exponent = float(np.polyfit(x, y, 1)[0])
     show(f"f = 64, ratings grow: exponent {exponent:.3f} from 0.5 to 10 million", rows)
     R, by_f = make_heavy_tailed(1_000_000), []
     for f in (8, 16, 32, 64, 128, 256):
-        runs = [per_iteration(R, f, "threads", options.workers)[1] for _ in range(options.repeats)]
-        by_f.append({"f": f, "s / iteration": float(np.median(runs))})
+        by_f.append({"f": f, "s / iteration": pace(R, f, options)})
     x, y = np.log([list(row.values()) for row in by_f]).T
     exponent_f = float(np.polyfit(x, y, 1)[0])
     show(f"1 million ratings, f grows: exponent {exponent_f:.3f}", by_f)
