@@ -37,7 +37,8 @@ def als_matrix_factorization_parallel(
     """Factorize ratings by alternating least squares, many rows at a time, on several workers.
 
     The result is that of `als_matrix_factorization` up to rounding, and the same to the last bit
-    whatever the executor and however many the workers (on machines with the same BLAS).
+    whatever the executor and however many the workers (on machines with the same BLAS, and Numba
+    on all or none; see `alsnb.lapack`).
 
     Takes what `als_matrix_factorization` takes, except `half_step`, and two more; over a million
     ratings, `verbose` shows a bar within iterations, too.
