@@ -1,8 +1,8 @@
 """Many symmetric positive definite systems: LAPACK's Cholesky solver, in a compiled loop.
 
-A solution takes 0.3 to 50 µs, too little for one call from Python each: threads would spend longer
-handing the GIL to and fro. Numba compiles the loop over the stack, which holds no lock. Without
-Numba, NumPy's stacked LU does the same, with twice the arithmetic.
+A solution takes 0.3 to 50 µs, too little for a call from Python each: two threads would hand the
+GIL to and fro, and be no faster than one. Numba compiles the loop over the stack, which holds no
+lock. Without Numba, NumPy's stacked LU does the same, with twice the arithmetic.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from .blocks import ITEMS, Half, count_flops, deal_blocks, solve_blocks
+from .blocks import ITEMS, USERS, Half, count_flops, deal_blocks, solve_blocks
 
 CSR_PARTS = ("indptr", "indices", "data")
 TASKS_A_WORKER = 4  # few, for each costs a fraction of a millisecond; several, to even out the load
@@ -58,10 +58,14 @@ def run_in_processes(halves: list[Half], n_workers: int):
     tasks = [deal_blocks(count_flops(half.blocks, half.n_factors), n_tasks) for half in halves]
     shared = SharedArrays(_layout(halves))
     try:
-        for which, half in enumerate(halves):
-            for part in CSR_PARTS:
-                shared[f"{part}{which}"][:] = getattr(half.R, part)
         plans = [(half.penalties, half.blocks, half.n_factors) for half in halves]
+        for which in (
+            ITEMS,
+            USERS,
+        ):  # the transpose first: once it is shared, it is kept only there
+            for part in CSR_PARTS:
+                shared[f"{part}{which}"][:] = getattr(halves[which].R, part)
+            halves[which] = Half(_shared_ratings(shared, which), *plans[which])
         start = (shared.name, shared.layout, plans)
         with ProcessPoolExecutor(n_workers, get_context("spawn"), _start_worker, start) as pool:
             with _interrupts_held():  # which the workers inherit
@@ -106,6 +110,10 @@ def _layout(halves):
     return layout
 
 
+def _shared_ratings(shared, which):
+    return SimpleNamespace(**{part: shared[f"{part}{which}"] for part in CSR_PARTS})
+
+
 @contextmanager
 def _interrupts_held():
     """Hold back Ctrl-C, which a notebook sends to the whole process group, in this thread."""
@@ -129,8 +137,7 @@ def _start_worker(name, layout, plans):
     _worker.shared = shared = SharedArrays(layout, name)
     _worker.halves = []
     for which, plan in enumerate(plans):
-        parts = {part: shared[f"{part}{which}"] for part in CSR_PARTS}
-        _worker.halves.append(Half(SimpleNamespace(**parts), *plan))
+        _worker.halves.append(Half(_shared_ratings(shared, which), *plan))
 
 
 def _end_with_parent():

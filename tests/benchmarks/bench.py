@@ -171,37 +171,37 @@ def measure_memory(options, executor):
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def peak_memory():
-    """Most memory that this process has held, in MB."""
+def memory_held(peak=True):
+    """Most memory that this process has held or, where the system tells, what it holds; in MB."""
     status = Path("/proc/self/status")
     if status.exists():  # where ru_maxrss would begin with that of the process that started us
-        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1e3
+        key = "VmHWM:" if peak else "VmRSS:"
+        return int(status.read_text().split(key)[1].split()[0]) / 1e3
     unit = 1e6 if sys.platform == "darwin" else 1e3  # bytes there, else kilobytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def memory(options):
-    """Peak memory of one fit (of processes: of the parent), over that before R was made."""
+    """Peak memory of one fit (of processes: of the parent), over that with all libraries loaded."""
+    workers = None if options.memory == "serial" else options.workers
+    imported = memory_held(peak=False)
+    per_iteration(load_movielens("100k").R, 64, options.memory, workers, 2)  # loads and compiles
     path = HERE.parent / f".ratings-{os.getpid()}.npz"
-    code = (
-        f"import sys; sys.path.insert(0, {str(HERE.parent)!r}); import bench, scipy.sparse as sp\n"
-    )
-    code += f"sp.save_npz({str(path)!r}, bench.make_heavy_tailed({options.ratings}), False)"
+    command = [sys.executable, str(HERE), "--make", str(path), "--ratings", str(options.ratings)]
     try:
-        subprocess.run([sys.executable, "-c", code], check=True)  # whose peak is not ours
-        before = peak_memory()
+        subprocess.run(command, check=True)  # whose peak is not ours
+        before = memory_held(peak=False)
         R = sp.csr_array(sp.load_npz(path))
     finally:
         path.unlink(missing_ok=True)
-    loaded = peak_memory()
-    workers = None if options.memory == "serial" else options.workers
+    loaded = memory_held(peak=False)
     per_iteration(R, 64, options.memory, workers, n_iterations=2)
-    peak = peak_memory()
+    peak = memory_held()
     ratings = (R.data.nbytes + R.indices.nbytes + R.indptr.nbytes) / 1e6
     needed = 2 * ratings + sum(R.shape) * 64 * 4 / 1e6
     row = {"executor": options.memory, "R": ratings, "R twice, U and V": needed}
-    row |= {"before R": before, "with R": loaded, "peak": peak}
-    print(json.dumps(row | {"(peak - before R) / needed": (peak - before) / needed}))
+    row |= {"imported": imported, "compiled": before, "with R": loaded, "peak": peak}
+    print(json.dumps(row | {"(peak - compiled) / needed": (peak - before) / needed}))
 
 
 def pace(R, n_factors, options):
@@ -258,7 +258,12 @@ def main():
     parser.add_argument("--ratings", type=int, default=5_000_000, help="of the section 'big'")
     parser.add_argument("--json", type=Path, default=HERE.with_name("results.json"))
     parser.add_argument("--memory", choices=list(OURS), help=argparse.SUPPRESS)
+    parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.ratings < 100_000:
+        parser.error("--ratings must be at least 100000: fewer would nearly fill their matrix")
+    if options.make:
+        return sp.save_npz(options.make, make_heavy_tailed(options.ratings), compressed=False)
     if options.memory:
         return memory(options)
     if unknown := set(options.sections) - set(SECTIONS):
