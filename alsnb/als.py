@@ -1,77 +1,22 @@
-"""Sequential alternating least squares, and the loop that every optimiser here shares."""
+"""Sequential alternating least squares: one row at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
+import scipy.sparse as sp
 
-from .blas import one_blas_thread
-from .checks import check_count, check_dtype, check_exponent, check_number, check_ratings
-from .metrics import calculate_objective, calculate_rmse, count_ratings, regularization
+from .blocks import ITEMS, USERS
+from .loop import Factorization, iterate
 from .ridge import solve_row
+from .terms import Terms
 
 
-class DivergenceError(ValueError):
-    """The factors grew without bound, for a learning rate or for ratings that are too large."""
-
-
-@dataclass(frozen=True, eq=False)
-class Factorization:
-    """A fitted model, R ≈ U Vᵀ, that unpacks as `U, V, train_errors = fit`.
-
-    Attributes
-    ----------
-    U : ndarray, shape (n_users, n_factors)
-    V : ndarray, shape (n_items, n_factors)
-    train_errors : ndarray, shape (n_iterations,)
-        RMSE over the training ratings after each iteration, in stars.
-    test_errors : ndarray, shape (n_iterations,), or None
-        The same over `R_test`, where it was given.
-    objectives : ndarray, shape (n_iterations,)
-        The objective after each iteration, in squared stars.
-    lambda_reg, reg_exponent : float
-        λ and ν of the fit, which solving for one more row needs.
-    """
-
-    U: np.ndarray
-    V: np.ndarray
-    train_errors: np.ndarray
-    test_errors: np.ndarray | None
-    objectives: np.ndarray
-    lambda_reg: float
-    reg_exponent: float
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return iter((self.U, self.V, self.train_errors))
-
-    def __repr__(self) -> str:
-        (n, f), m, done = self.U.shape, len(self.V), len(self.train_errors)
-        return (
-            f"Factorization: U {n} × {f}, V {m} × {f}, λ = {self.lambda_reg:g}, "
-            f"ν = {self.reg_exponent:g}, {done} iterations, train RMSE {self.train_errors[-1]:.4f}"
-        )
-
-
-def init_matrix_factorization(
-    n_users: int, n_items: int, n_factors: int, *, scale: float = 0.1, rng=None, dtype=np.float64
-) -> tuple[np.ndarray, np.ndarray]:
-    """Random-normal U (n_users × n_factors) and V (n_items × n_factors), N(0, scale²).
-
-    `rng` is a seed or a `numpy.random.Generator`. The values do not depend on `dtype` but for
-    rounding. Raises TypeError or ValueError if a size is not a whole number of at least 1, `scale`
-    is not positive, or `dtype` is neither float64 nor float32.
-    """
-    rng, dtype, scale = np.random.default_rng(rng), check_dtype(dtype), check_number("scale", scale)
-    n_factors = check_count("n_factors", n_factors)
-    sizes = (check_count("n_users", n_users), check_count("n_items", n_items))
-    U, V = (rng.normal(0.0, scale, (n, n_factors)).astype(dtype, copy=False) for n in sizes)
-    return U, V
-
-
-def half_step(R, Y: np.ndarray, lambda_reg: float, reg_exponent: float = 0.0) -> np.ndarray:
+def half_step(
+    R, Y: np.ndarray, lambda_reg: float, reg_exponent: float = 0.0, *, gram=None, rhs=None
+) -> np.ndarray:
     """Solve for every row of `R` with the other side's factors `Y` fixed: half an iteration.
 
     Row i solves its own ridge regression, with penalty λ n_i^ν; a row without ratings gets zeros.
@@ -84,6 +29,8 @@ def half_step(R, Y: np.ndarray, lambda_reg: float, reg_exponent: float = 0.0) ->
         V for the users' half-step, U for the items'.
     lambda_reg, reg_exponent : float
         λ, positive, and ν.
+    gram, rhs : ndarray, shapes (n_factors, n_factors) and (n_rows, n_factors), optional
+        As for `solve_row`, `rhs` with a row for each row of `R`.
 
     Returns
     -------
@@ -102,94 +49,30 @@ def half_step(R, Y: np.ndarray, lambda_reg: float, reg_exponent: float = 0.0) ->
     for i, (start, stop) in enumerate(pairwise(R.indptr.tolist())):
         if stop > start:
             rated, ratings = R.indices[start:stop], R.data[start:stop]
-            X[i] = solve_row(Y[rated], ratings, lambda_reg * (stop - start) ** reg_exponent)
-    return X
-
-
-# Solving one row at a time is too little work to share: a second BLAS thread slows it down.
-@one_blas_thread()
-@np.errstate(over="ignore", invalid="ignore")  # what overflows is reported as a divergence
-def iterate(
-    R,
-    U: np.ndarray,
-    V: np.ndarray,
-    step: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
-    *,
-    error: Callable = calculate_rmse,
-    lambda_reg: float,
-    reg_exponent: float = 0.0,
-    n_iterations: int = 20,
-    verbose: bool = True,
-    R_test=None,
-    callback: Callable | None = None,
-    tol: float = 0.0,
-) -> Factorization:
-    """Repeat `U, V = step(U, V)`, keeping the books: errors, objective, early stopping.
-
-    Parameters are those of `als_matrix_factorization`; `step` is one iteration of any optimiser;
-    one that knows its train RMSE without another pass over the ratings passes `error`.
-
-    Raises
-    ------
-    DivergenceError
-        If the objective is no longer finite, or a hundred times what it began with.
-    """
-    n_iterations = check_count("n_iterations", n_iterations)
-    tol = check_number("tol", tol, positive=False)
-    if R_test is not None:
-        R_test = check_ratings(R_test, "R_test")
-        if R_test.shape != R.shape:
-            raise ValueError(f"R_test has shape {R_test.shape} but R has {R.shape}")
-    penalties = {"lambda_reg": lambda_reg, "reg_exponent": reg_exponent}
-    limit = 100 * calculate_objective(R, U, V, **penalties)
-    train, test, objectives = [], [], []
-    for iteration in range(1, n_iterations + 1):
-        U, V = step(U, V)
-        train.append(error(R, U, V))
-        objectives.append(R.nnz * train[-1] ** 2 + regularization(R, U, V, **penalties))
-        if not objectives[-1] <= limit:
-            raise DivergenceError(
-                f"diverged in iteration {iteration} (train RMSE {train[-1]:.3g}); try a tenth of "
-                "the learning_rate or, without one, check half_step and the scale of the ratings"
+            penalty, added = (
+                lambda_reg * (stop - start) ** reg_exponent,
+                None if rhs is None else rhs[i],
             )
-        line = f"iteration {iteration:3d}   train RMSE {train[-1]:.4f}"
-        if R_test is not None:
-            test.append(calculate_rmse(R_test, U, V))
-            line += f"   test RMSE {test[-1]:.4f}"
-        if verbose:
-            print(line)
-        if callback is not None:
-            callback(iteration, U, V)
-        if iteration > 1 and abs(objectives[-2] - objectives[-1]) < tol * objectives[-2]:
-            break
-    errors = np.array(train), None if R_test is None else np.array(test)
-    return Factorization(U, V, *errors, np.array(objectives), lambda_reg, reg_exponent)
-
-
-def prepare(R, n_factors, lambda_reg, reg_exponent, rng, dtype):
-    """Check what every optimiser is given; return R as CSR, the random U and V, λ and ν."""
-    why = "; it is what makes a row with fewer ratings than factors solvable"
-    lambda_reg = check_number("lambda_reg", lambda_reg, why=why)
-    reg_exponent = check_exponent(reg_exponent)
-    R = check_ratings(R, dtype=dtype)
-    U, V = init_matrix_factorization(*R.shape, n_factors, rng=rng, dtype=dtype)
-    for X, n in zip((U, V), count_ratings(R), strict=True):
-        X[n == 0] = 0
-    return R, U, V, lambda_reg, reg_exponent
+            X[i] = solve_row(Y[rated], ratings, penalty, gram=gram, rhs=added)
+    return X
 
 
 def als_matrix_factorization(
     R,
     n_factors: int = 20,
-    lambda_reg: float = 0.1,
+    lambda_reg: float | tuple[float, float] = 0.1,
     n_iterations: int = 20,
     verbose: bool = True,
     *,
     reg_exponent: float = 0.0,
+    bias: bool = False,
+    bias_reg: float | tuple[float, float] | None = None,
+    implicit_weight: float = 0.0,
+    implicit_reg: float = 1.0,
     rng=None,
     dtype=np.float64,
     R_test=None,
-    callback: Callable[[int, np.ndarray, np.ndarray], None] | None = None,
+    callback: Callable[[int, np.ndarray, np.ndarray], object] | None = None,
     tol: float = 0.0,
     half_step: Callable = half_step,
 ) -> Factorization:
@@ -200,15 +83,23 @@ def als_matrix_factorization(
     R : scipy.sparse array or matrix, shape (n_users, n_items)
         Training ratings, in stars; a stored zero is a rating.
     n_factors : int
-        f, the number of columns of U and V.
-    lambda_reg : float
-        λ, positive.
+        f, the number of columns of U and V, biases aside.
+    lambda_reg : float, or a pair of them
+        λ, positive; of a pair, the first is for users and the second for items.
     n_iterations : int
         Upper limit; one iteration solves all users, then all items.
     verbose : bool
         Print a line after each iteration.
     reg_exponent : float
         ν: a row with n ratings is penalised by λ n^ν. 0 is plain ridge, 1 weighted-λ.
+    bias : bool
+        Add the mean of the ratings and a bias for each user and item, as three columns of U and V.
+    bias_reg : float, or a pair of them, optional
+        λ of the biases; by default that of the factors.
+    implicit_weight : float
+        w: how much it counts that the factors explain which items were rated, too. 0: nothing.
+    implicit_reg : float
+        λ̂ of the partners that this takes, positive.
     rng : int, numpy.random.Generator or None
         Seed of the random start, N(0, 0.1²).
     dtype : float64 or float32
@@ -216,11 +107,13 @@ def als_matrix_factorization(
     R_test : scipy.sparse array or matrix, shape (n_users, n_items), optional
         Held-out ratings whose RMSE is tracked too; they change nothing else.
     callback : callable, optional
-        Called as `callback(iteration, U, V)` after each iteration, counted from 1.
+        Called as `callback(iteration, U, V)` after each iteration, counted from 1; if it returns
+        True, that was the last.
     tol : float
         Stop when the objective's relative change falls under this, be it on a plateau; not if 0.
     half_step : callable
-        `half_step(R, Y, lambda_reg, reg_exponent)`, for solving the rows some other way.
+        `half_step(R, Y, lambda_reg, reg_exponent)`, for solving the rows some other way; where
+        `implicit_weight` is not 0 it is given `gram` and `rhs` by name.
 
     Returns
     -------
@@ -234,15 +127,33 @@ def als_matrix_factorization(
 
     References
     ----------
-    Zhou, Wilkinson, Schreiber and Pan (2008), section 3.1.
+    Zhou, Wilkinson, Schreiber and Pan (2008), section 3.1; Koren, Bell and Volinsky (2009) for
+    biases; Singh and Gordon (2008), collective matrix factorization, for the partners.
     """
-    R, U, V, lambda_reg, reg_exponent = prepare(R, n_factors, lambda_reg, reg_exponent, rng, dtype)
-    R_items = R.T.tocsr()
+    terms = Terms(
+        R,
+        n_factors,
+        lambda_reg=lambda_reg,
+        reg_exponent=reg_exponent,
+        bias=bias,
+        bias_reg=bias_reg,
+        implicit_weight=implicit_weight,
+        implicit_reg=implicit_reg,
+        rng=rng,
+        dtype=dtype,
+    )
+
+    def solve(which, X, other):
+        A, (Y, given) = (terms.R, terms.R_items)[which], terms.hold(which, X, other)
+        if "offsets" in given:
+            unexplained = A.data - given.pop("offsets")[A.indices]
+            A = sp.csr_array((unexplained, A.indices, A.indptr), shape=A.shape)
+        X = half_step(A, Y, terms.lambda_reg[which], terms.reg_exponent, **given)
+        return terms.place(which, X)
 
     def step(U, V):
-        U = half_step(R, V, lambda_reg, reg_exponent)
-        return U, half_step(R_items, U, lambda_reg, reg_exponent)
+        U = solve(USERS, U, V)
+        return U, solve(ITEMS, V, U)
 
-    settings = {"lambda_reg": lambda_reg, "reg_exponent": reg_exponent}
     reporting = {"verbose": verbose, "R_test": R_test, "callback": callback, "tol": tol}
-    return iterate(R, U, V, step, n_iterations=n_iterations, **settings, **reporting)
+    return iterate(*terms.begin(), step, n_iterations=n_iterations, **reporting)

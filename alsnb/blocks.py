@@ -28,12 +28,16 @@ class Half:
     blocks : list of list of (rows, width)
         The plan: see `plan_blocks`.
     n_factors : int
+        Free columns: those that are solved for.
+    given : tuple of str
+        Which of offsets, gram and rhs each half-step is given besides.
     """
 
     R: object
     penalties: np.ndarray
     blocks: list[list[tuple[np.ndarray, int]]]
     n_factors: int
+    given: tuple[str, ...] = ()
 
 
 def plan_blocks(lengths, n_factors: int, size: int | None = None):
@@ -114,8 +118,13 @@ def allocate(half: Half, which: int) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def pad_factors(Y: np.ndarray) -> np.ndarray:
-    """`Y` with a row of zeros below, which stands for what a padded row has not rated."""
-    return np.concatenate([Y, np.zeros((1, Y.shape[1]), Y.dtype)])
+    """`Y`, or offsets, and zeros below, which stand for what a padded row has not rated."""
+    return np.concatenate([Y, np.zeros((1, *Y.shape[1:]), Y.dtype)])
+
+
+def pad_given(given: dict) -> dict:
+    """What `solve_blocks` takes by name, with offsets padded like `Y`."""
+    return given | {key: pad_factors(value) for key, value in given.items() if key == "offsets"}
 
 
 def solve_blocks(

@@ -9,7 +9,7 @@ from distributed import CancelledError, KilledWorker, as_completed
 from distributed.comm import CommClosedError
 
 from .blas import one_blas_thread
-from .blocks import Half, allocate, count_flops, deal_blocks, pad_factors, solve_blocks
+from .blocks import Half, allocate, count_flops, deal_blocks, pad_factors, pad_given, solve_blocks
 from .processes import TASKS_A_WORKER
 
 ATTEMPTS = 3  # at a half-step, each with all data sent anew
@@ -27,11 +27,11 @@ def run_on_cluster(halves: list[Half], client):
     tasks = [deal_blocks(count_flops(half.blocks, half.n_factors), n_tasks) for half in halves]
     kept = []
 
-    def run(which, Y, progress=None):
+    def run(which, Y, progress=None, **given):
         for _ in range(ATTEMPTS):
             try:
                 kept[:] = kept or client.scatter(halves, hash=False)
-                return solve(which, Y, progress or (lambda n_blocks: None))
+                return solve(which, Y, given, progress or (lambda n_blocks: None))
             except (CancelledError, CommClosedError, KilledWorker) as error:
                 lost = error
                 kept.clear()
@@ -40,8 +40,8 @@ def run_on_cluster(halves: list[Half], client):
             "for want of memory, say"
         ) from lost
 
-    def solve(which, Y, progress):
-        fixed = client.scatter(pad_factors(Y), hash=False)
+    def solve(which, Y, given, progress):
+        fixed = client.scatter((pad_factors(Y), pad_given(given)), hash=False)
         sent = {
             client.submit(_work, kept[which], which, fixed, numbers, pure=False): numbers
             for numbers in tasks[which]
@@ -61,9 +61,9 @@ def run_on_cluster(halves: list[Half], client):
     yield run
 
 
-def _work(half, which, Y, numbers):
+def _work(half, which, fixed, numbers):
     X, squares = allocate(half, which)
     with one_blas_thread():
-        solve_blocks(half, Y, numbers, X, squares)
+        solve_blocks(half, fixed[0], numbers, X, squares, **fixed[1])
     rows = np.concatenate([rows for number in numbers for rows, _ in half.blocks[number]])
     return rows, X[rows], None if squares is None else squares[numbers]

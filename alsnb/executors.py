@@ -1,8 +1,8 @@
 """Where blocks are solved: the choice of an executor, and those within one process.
 
 Each executor is a context manager that starts its workers, and yields
-``run(which, Y, progress) -> X, squares``: a half-step for the users or for the items. All of them
-write what `solve_blocks` computes, so that they agree to the last bit.
+``run(which, Y, progress, **given) -> X, squares``: a half-step for the users or for the items; see
+`Terms.hold`. All of them write what `solve_blocks` computes, so that they agree to the last bit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from functools import partial
 
-from .blocks import allocate, pad_factors, solve_blocks
+from .blocks import allocate, pad_factors, pad_given, solve_blocks
 from .checks import check_count
 from .processes import run_in_processes
 
@@ -52,11 +52,11 @@ def count_cores() -> int:
 def run_serially(halves, n_workers=1):
     """Solve one block after the other, in the calling thread."""
 
-    def run(which, Y, progress=None):
+    def run(which, Y, progress=None, **given):
         half = halves[which]
         X, squares = allocate(half, which)
-        numbers = range(len(half.blocks))
-        solve_blocks(half, pad_factors(Y), numbers, X, squares, progress=progress)
+        numbers, given = range(len(half.blocks)), pad_given(given)
+        solve_blocks(half, pad_factors(Y), numbers, X, squares, progress=progress, **given)
         return X, squares
 
     yield run
@@ -67,14 +67,12 @@ def run_in_threads(halves, n_workers):
     """Let threads take blocks from one queue, longest rows first; NumPy's kernels drop the GIL."""
     with ThreadPoolExecutor(n_workers, thread_name_prefix="alsnb") as pool:
 
-        def run(which, Y, progress=None):
-            half, Y = halves[which], pad_factors(Y)
+        def run(which, Y, progress=None, **given):
+            half, Y, given = halves[which], pad_factors(Y), pad_given(given)
             X, squares = allocate(half, which)
             queue = deque(range(len(half.blocks)))
-            futures = [
-                pool.submit(solve_blocks, half, Y, _taken(queue), X, squares, progress=progress)
-                for _ in range(n_workers)
-            ]
+            work = partial(solve_blocks, half, Y, X=X, squares=squares, progress=progress, **given)
+            futures = [pool.submit(work, _taken(queue)) for _ in range(n_workers)]
             try:
                 for future in as_completed(futures):
                     future.result()

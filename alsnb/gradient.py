@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import scipy.sparse as sp
 
-from .als import Factorization, iterate, prepare
 from .checks import check_exponent, check_number, check_ratings
-from .metrics import calculate_residuals, row_weights, rows_of
+from .loop import Factorization, iterate
+from .metrics import calculate_residuals, regularization, row_weights, rows_of
+from .terms import start
 
 
 def objective_gradient(R, U, V, lambda_reg: float, reg_exponent: float = 0.0):
@@ -63,7 +66,11 @@ def gradient_descent(
     Koren, Bell and Volinsky (2009), "Learning algorithms": stochastic, with ν = 1.
     """
     alpha, rng = check_number("learning_rate", learning_rate), np.random.default_rng(rng)
-    R, U, V, lambda_reg, reg_exponent = prepare(R, n_factors, lambda_reg, reg_exponent, rng, dtype)
+    lambda_reg = check_number("lambda_reg", lambda_reg)
+    reg_exponent = check_exponent(reg_exponent)
+    R, U, V = start(R, n_factors, rng, dtype)
+    settings = {"lambda_reg": lambda_reg, "reg_exponent": reg_exponent}
+    penalty = partial(regularization, R, **settings)
 
     def full_step(U, V):
         gradient_u, gradient_v = objective_gradient(R, U, V, lambda_reg, reg_exponent)
@@ -91,6 +98,5 @@ def gradient_descent(
         return U, V
 
     step = stochastic_step if stochastic else full_step
-    settings = {"lambda_reg": lambda_reg, "reg_exponent": reg_exponent}
     reporting = {"verbose": verbose, "R_test": R_test, "callback": callback, "tol": tol}
-    return iterate(R, U, V, step, n_iterations=n_iterations, **settings, **reporting)
+    return iterate(R, U, V, penalty, settings, step, n_iterations=n_iterations, **reporting)

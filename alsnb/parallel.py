@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 from tqdm import tqdm
 
-from .als import Factorization, iterate, prepare
 from .blas import one_blas_thread
-from .blocks import ITEMS, USERS, Half, plan_blocks
+from .blocks import ITEMS, USERS
 from .executors import choose_executor
-from .metrics import count_ratings, row_weights
+from .loop import Factorization, iterate
+from .terms import Terms
 
 BAR_FROM = 1_000_000  # ratings, above which each iteration shows a bar
 
@@ -21,17 +21,21 @@ BAR_FROM = 1_000_000  # ratings, above which each iteration shows a bar
 def als_matrix_factorization_parallel(
     R,
     n_factors: int = 20,
-    lambda_reg: float = 0.1,
+    lambda_reg: float | tuple[float, float] = 0.1,
     n_iterations: int = 20,
     verbose: bool = True,
     *,
     executor="threads",
     n_workers: int | None = None,
     reg_exponent: float = 0.0,
+    bias: bool = False,
+    bias_reg: float | tuple[float, float] | None = None,
+    implicit_weight: float = 0.0,
+    implicit_reg: float = 1.0,
     rng=None,
     dtype=np.float64,
     R_test=None,
-    callback: Callable[[int, np.ndarray, np.ndarray], None] | None = None,
+    callback: Callable[[int, np.ndarray, np.ndarray], object] | None = None,
     tol: float = 0.0,
 ) -> Factorization:
     """Factorize ratings by alternating least squares, many rows at a time, on several workers.
@@ -69,31 +73,39 @@ def als_matrix_factorization_parallel(
     Zhou, Wilkinson, Schreiber and Pan (2008), sections 3.1 and 3.2.
     """
     start_workers = choose_executor(executor, n_workers)
-    R, U, V, lambda_reg, reg_exponent = prepare(R, n_factors, lambda_reg, reg_exponent, rng, dtype)
-    halves = [
-        Half(matrix, lambda_reg * weights, plan_blocks(lengths, n_factors), n_factors)
-        for matrix, weights, lengths in zip(
-            (R, R.T.tocsr()), row_weights(R, reg_exponent), count_ratings(R), strict=True
-        )
-    ]
+    terms = Terms(
+        R,
+        n_factors,
+        lambda_reg=lambda_reg,
+        reg_exponent=reg_exponent,
+        bias=bias,
+        bias_reg=bias_reg,
+        implicit_weight=implicit_weight,
+        implicit_reg=implicit_reg,
+        rng=rng,
+        dtype=dtype,
+    )
+    halves = terms.halves()
     run, squares = None, None
 
     def step(U, V):
         nonlocal run, squares
         if run is None:  # by now every setting has been checked
             run = workers.enter_context(start_workers(halves))
-        with _bar(R, halves, verbose) as progress:
-            U, _ = run(USERS, V, progress)
-            V, squares = run(ITEMS, U, progress)
-        return U, V
+        with _bar(terms.R, halves, verbose) as progress:
+            Y, given = terms.hold(USERS, U, V)
+            U = terms.place(USERS, run(USERS, Y, progress, **given)[0])
+            Y, given = terms.hold(ITEMS, V, U)
+            X, squares = run(ITEMS, Y, progress, **given)
+            return U, terms.place(ITEMS, X)
 
     def error(R, U, V):  # the items' half-step has seen every residual
         return float(np.sqrt(np.sum(squares) / R.nnz))
 
-    settings = {"lambda_reg": lambda_reg, "reg_exponent": reg_exponent, "error": error}
     reporting = {"verbose": verbose, "R_test": R_test, "callback": callback, "tol": tol}
+    reporting["error"] = error
     with one_blas_thread(), ExitStack() as workers:
-        return iterate(R, U, V, step, n_iterations=n_iterations, **settings, **reporting)
+        return iterate(*terms.begin(), step, n_iterations=n_iterations, **reporting)
 
 
 @contextmanager

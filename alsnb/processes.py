@@ -58,7 +58,7 @@ def run_in_processes(halves: list[Half], n_workers: int):
     tasks = [deal_blocks(count_flops(half.blocks, half.n_factors), n_tasks) for half in halves]
     shared = SharedArrays(_layout(halves))
     try:
-        plans = [(half.penalties, half.blocks, half.n_factors) for half in halves]
+        plans = [(half.penalties, half.blocks, half.n_factors, half.given) for half in halves]
         for which in (
             ITEMS,
             USERS,
@@ -72,8 +72,10 @@ def run_in_processes(halves: list[Half], n_workers: int):
                 for _ in range(n_workers):  # the pool starts one for each call that finds none idle
                     pool.submit(os.getpid)
 
-            def run(which, Y, progress=None):
+            def run(which, Y, progress=None, **given):
                 shared[f"factors{1 - which}"][:-1] = Y
+                for name, array in given.items():
+                    shared[f"{name}{which}"][: len(array)] = array
                 futures = [pool.submit(_work, which, numbers) for numbers in tasks[which]]
                 try:
                     for future in as_completed(futures):
@@ -107,6 +109,9 @@ def _layout(halves):
             layout[f"{part}{which}"] = array.shape, array.dtype
         # with the row of zeros that stands for padding; fresh shared memory is zero
         layout[f"factors{which}"] = (half.R.shape[0] + 1, half.n_factors), half.R.dtype
+        shapes = {"offsets": (half.R.shape[1] + 1,), "gram": 2 * (half.n_factors,)}
+        shapes["rhs"] = half.R.shape[0], half.n_factors
+        layout |= {f"{name}{which}": (shapes[name], half.R.dtype) for name in half.given}
     return layout
 
 
@@ -147,6 +152,7 @@ def _end_with_parent():
 
 def _work(which, numbers):
     Y, X = (_worker.shared[f"factors{side}"] for side in (1 - which, which))
-    squares = _worker.shared["squares"] if which == ITEMS else None
-    solve_blocks(_worker.halves[which], Y, numbers, X, squares)
+    half, squares = _worker.halves[which], _worker.shared["squares"] if which == ITEMS else None
+    given = {name: _worker.shared[f"{name}{which}"] for name in half.given}
+    solve_blocks(half, Y, numbers, X, squares, **given)
     return len(numbers)

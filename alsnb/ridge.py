@@ -9,7 +9,14 @@ import numpy as np
 from .lapack import scratch, solve_by_lu, solve_in_place
 
 
-def solve_row(Y: np.ndarray, r: np.ndarray, penalty: float) -> np.ndarray:
+def solve_row(
+    Y: np.ndarray,
+    r: np.ndarray,
+    penalty: float,
+    *,
+    gram: np.ndarray | None = None,
+    rhs: np.ndarray | None = None,
+) -> np.ndarray:
     r"""Solve the ridge regression of one row: the heart of ALS.
 
     Returns the x that minimises
@@ -27,6 +34,8 @@ def solve_row(Y: np.ndarray, r: np.ndarray, penalty: float) -> np.ndarray:
         The ratings, in stars.
     penalty : float
         λ n^ν, positive.
+    gram, rhs : ndarray, shapes (n_factors, n_factors) and (n_factors,), optional
+        Added to YᵀY and to Yᵀr: what else is to be explained, as implicit feedback.
 
     Returns
     -------
@@ -49,11 +58,14 @@ def solve_row(Y: np.ndarray, r: np.ndarray, penalty: float) -> np.ndarray:
         raise ValueError(f"Y needs a row for each rating, got shapes {Y.shape} and {r.shape}")
     n_ratings, n_factors = Y.shape
     try:
-        if n_ratings < n_factors:  # push-through: the same x by a smaller system
-            gram = Y @ Y.T + penalty * np.eye(n_ratings, dtype=Y.dtype)
-            return Y.T @ np.linalg.solve(gram, r)
-        gram = Y.T @ Y + penalty * np.eye(n_factors, dtype=Y.dtype)
-        return np.linalg.solve(gram, Y.T @ r)
+        if (
+            n_ratings < n_factors and gram is None and rhs is None
+        ):  # push-through: the same x by a smaller system
+            system = Y @ Y.T + penalty * np.eye(n_ratings, dtype=Y.dtype)
+            return Y.T @ np.linalg.solve(system, r)
+        system = Y.T @ Y + penalty * np.eye(n_factors, dtype=Y.dtype)
+        system += 0 if gram is None else gram
+        return np.linalg.solve(system, Y.T @ r + (0 if rhs is None else rhs))
     except np.linalg.LinAlgError as error:
         raise ValueError(f"penalty {penalty:g} is too small: YᵀY stays singular") from error
 

@@ -1,0 +1,201 @@
+"""What a half-step solves for: free and pinned columns, penalties, and what partners add.
+
+A prediction is u_i · v_j, with biases too. U then has three more columns, b_u, 1 and μ, and V has
+1, b_i and 1: their products add up to b_u + b_i + μ. A half-step solves for the factors and its own
+side's bias; the other two columns are pinned.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from .blocks import ITEMS, USERS, Half, plan_blocks
+from .checks import check_count, check_dtype, check_exponent, check_number, check_ratings
+from .metrics import count_ratings, regularization, row_weights
+
+WHY = "; it is what makes a row with fewer ratings than factors solvable"
+
+
+def init_matrix_factorization(
+    n_users: int, n_items: int, n_factors: int, *, scale: float = 0.1, rng=None, dtype=np.float64
+) -> tuple[np.ndarray, np.ndarray]:
+    """Random-normal U (n_users × n_factors) and V (n_items × n_factors), N(0, scale²).
+
+    `rng` is a seed or a `numpy.random.Generator`. The values do not depend on `dtype` but for
+    rounding. Raises TypeError or ValueError if a size is not a whole number of at least 1, `scale`
+    is not positive, or `dtype` is neither float64 nor float32.
+    """
+    rng, dtype, scale = np.random.default_rng(rng), check_dtype(dtype), check_number("scale", scale)
+    n_factors = check_count("n_factors", n_factors)
+    sizes = (check_count("n_users", n_users), check_count("n_items", n_items))
+    U, V = (rng.normal(0.0, scale, (n, n_factors)).astype(dtype, copy=False) for n in sizes)
+    return U, V
+
+
+def start(R, n_factors, rng, dtype):
+    """Return R, checked, as CSR of `dtype`, and random U and V; rows without ratings are zero."""
+    R = check_ratings(R, dtype=dtype)
+    U, V = init_matrix_factorization(*R.shape, n_factors, rng=rng, dtype=dtype)
+    for X, n in zip((U, V), count_ratings(R), strict=True):
+        X[n == 0] = 0
+    return R, U, V
+
+
+class Terms:
+    """The equation of both half-steps, but for the other side's factors; keeps the partners.
+
+    Parameters are those of `als_matrix_factorization`; TypeError or ValueError if one is not in its
+    range.
+
+    Attributes
+    ----------
+    R, R_items : csr_array
+        The ratings, and their transpose.
+    settings : dict
+        What a `Factorization` tells about the fit, the partners among it.
+    """
+
+    def __init__(
+        self,
+        R,
+        n_factors,
+        *,
+        lambda_reg,
+        reg_exponent,
+        bias,
+        bias_reg,
+        implicit_weight,
+        implicit_reg,
+        rng,
+        dtype,
+    ):
+        self.lambda_reg = _check_pair("lambda_reg", lambda_reg, why=WHY)
+        self.reg_exponent = check_exponent(reg_exponent)
+        if bias_reg is not None and not bias:
+            raise ValueError("bias_reg is the λ of biases; pass bias=True as well")
+        bias_reg = self.lambda_reg if bias_reg is None else _check_pair("bias_reg", bias_reg)
+        self.implicit_weight = check_number("implicit_weight", implicit_weight, positive=False)
+        self.implicit_reg = check_number("implicit_reg", implicit_reg)
+        self.R, U, V = start(R, n_factors, rng, dtype)
+        self.R_items = self.R.T.tocsr()
+        self.bias, self.f = bool(bias), U.shape[1]
+        self.n_free = self.f + self.bias
+        # own bias, and by which its column of Y is divided: penalties that differ become one
+        ratios = zip(bias_reg, self.lambda_reg, strict=True)
+        self.scales = [np.r_[np.ones(self.f), np.sqrt(b / a)].astype(dtype) for b, a in ratios]
+        self.pinned = [np.array([1, self.R.data.mean(dtype=float)]), np.ones(2)]
+        self._partners, self._products = {}, {}
+        if self.implicit_weight:
+            ones = np.ones_like(self.R.data)
+            self.rated = [
+                sp.csr_array((ones, A.indices, A.indptr), shape=A.shape)
+                for A in (self.R, self.R_items)
+            ]
+        if self.bias:
+            U, V = (
+                self.place(which, np.c_[X, np.zeros_like(X[:, 0])])
+                for which, X in ((USERS, U), (ITEMS, V))
+            )
+        self._start = U, V
+        self.settings = {"lambda_reg": _plain(self.lambda_reg), "reg_exponent": self.reg_exponent}
+        if self.bias:
+            self.settings["bias_reg"] = _plain(bias_reg)
+        if self.implicit_weight:
+            self.settings |= {"implicit_weight": self.implicit_weight}
+            self.settings |= {"implicit_reg": self.implicit_reg}
+
+    def begin(self):
+        """What `iterate` is given: R, U and V to start from, the penalty, and the settings."""
+        return self.R, *self._start, self.penalty, self.settings
+
+    def halves(self) -> list[Half]:
+        """Both half-steps, planned in blocks."""
+        given = ("offsets",) * self.bias + ("gram", "rhs") * bool(self.implicit_weight)
+        return [
+            Half(A, a * weights, plan_blocks(lengths, self.n_free), self.n_free, given)
+            for A, a, weights, lengths in zip(
+                (self.R, self.R_items),
+                self.lambda_reg,
+                row_weights(self.R, self.reg_exponent),
+                count_ratings(self.R),
+                strict=True,
+            )
+        ]
+
+    def hold(self, which: int, X: np.ndarray, other: np.ndarray):
+        """What a half-step for `X` holds fixed: Y, and by name what `solve_blocks` takes besides.
+
+        Y has `n_free` columns, as has the solution, of which `place` makes all columns.
+        """
+        Y, given = other, {}
+        if self.bias:
+            free, fixed = self._columns(which)
+            Y = other[:, free] / self.scales[which]
+            given["offsets"] = other[:, fixed] @ self.pinned[which].astype(other.dtype)
+        if self.implicit_weight:
+            given["gram"], given["rhs"] = self._partner(which, X)
+        return Y, given
+
+    def place(self, which: int, solved: np.ndarray) -> np.ndarray:
+        """All columns of U or V, of what was solved for."""
+        if not self.bias:
+            return solved
+        X = np.empty((len(solved), self.f + 3), solved.dtype)
+        free, fixed = self._columns(which)
+        X[:, free], X[:, fixed] = solved / self.scales[which], self.pinned[which]
+        return X
+
+    def penalty(self, U: np.ndarray, V: np.ndarray) -> float:
+        """The objective, less the squared residuals: `regularization`, and the partners' part."""
+        free = []
+        for which, X in ((USERS, U), (ITEMS, V)):
+            scale = np.sqrt(self.lambda_reg[which])
+            if self.bias:
+                X, scale = X[:, self._columns(which)[0]], scale * self.scales[which].astype(float)
+            free.append(X * scale)
+        total = regularization(self.R, *free, 1.0, self.reg_exponent)
+        for which, partner in self._partners.items():
+            X = (U, V)[which][:, : self.f]
+            crossed = np.sum(self._product(which, (U, V)[which]) * partner, dtype=float)
+            squares = np.sum((X.T @ X) * (partner.T @ partner), dtype=float)
+            ridge = self.implicit_reg * np.sum(partner**2, dtype=float)
+            total += self.implicit_weight * (self.R.nnz - 2 * crossed + squares + ridge)
+        return float(total)
+
+    def _columns(self, which):
+        """Free and pinned columns: U's are f factors, b_u, 1, μ; V's are f factors, 1, b_i, 1."""
+        own, other = (self.f, self.f + 1) if which == USERS else (self.f + 1, self.f)
+        return [*range(self.f), own], [other, self.f + 2]
+
+    def _partner(self, which, X):
+        """Fit the partner of `X` (V̂ of U, Û of V) to what was rated; its Gram matrix and sums."""
+        factors = X[:, : self.f]
+        system = factors.T @ factors
+        system[np.diag_indices(self.f)] += self.implicit_reg
+        partner = np.linalg.solve(system, self._product(which, X).T).T
+        self._partners[which] = partner
+        self.settings["partners"] = tuple(self._partners.values())
+        gram = np.zeros((self.n_free, self.n_free), X.dtype)
+        rhs = np.zeros((len(X), self.n_free), X.dtype)
+        gram[: self.f, : self.f] = self.implicit_weight * (partner.T @ partner)
+        rhs[:, : self.f] = self.implicit_weight * (self.rated[which] @ partner)
+        return gram, rhs
+
+    def _product(self, which, X):
+        """Sum of the factors of all who rated an item (or that a user rated); kept, for `X`."""
+        if self._products.get(which, (None,))[0] is not X:
+            self._products[which] = X, self.rated[1 - which] @ X[:, : self.f]
+        return self._products[which][1]
+
+
+def _plain(pair):
+    return pair[0] if pair[0] == pair[1] else pair
+
+
+def _check_pair(name, value, why=""):
+    """A number, or one for users and one for items: a pair of floats."""
+    pair = value if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
+    if len(pair) != 2:
+        raise ValueError(f"{name} must be a number, or a pair for users and items, got {value!r}")
+    return tuple(check_number(name, one, why=why) for one in pair)
