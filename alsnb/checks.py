@@ -91,3 +91,13 @@ def check_exponent(value) -> float:
     if check_number("reg_exponent", value, positive=False) > 2:
         raise ValueError(f"reg_exponent must be from 0 (plain) to 1 (weighted) or so, got {value}")
     return float(value)
+
+
+def check_clip(clip) -> tuple[float, float] | None:
+    """Return a rating scale, (lowest, highest), or None; or raise ValueError."""
+    if clip is None:
+        return None
+    low, high = clip if np.shape(clip) == (2,) else (None, None)
+    if not (isinstance(low, Real) and isinstance(high, Real) and low < high):
+        raise ValueError(f"clip must be the lowest and the highest rating, as (1, 5), got {clip!r}")
+    return low, high

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .checks import check_exponent, check_factors, check_number, check_ratings
+from .checks import check_clip, check_exponent, check_factors, check_number, check_ratings
 
 _CHUNK = 2**17  # numbers gathered at a time: they stay in cache, and memory does not grow with R
 
@@ -14,7 +14,7 @@ def rows_of(R) -> np.ndarray:
     return np.repeat(np.arange(R.shape[0], dtype=R.indices.dtype), np.diff(R.indptr))
 
 
-def calculate_residuals(R, U, V) -> np.ndarray:
+def calculate_residuals(R, U, V, *, clip: tuple[float, float] | None = None) -> np.ndarray:
     """Stored ratings less their predictions, r_ij − u_i·v_j, without making a dense matrix.
 
     Parameters
@@ -22,6 +22,8 @@ def calculate_residuals(R, U, V) -> np.ndarray:
     R : scipy.sparse array or matrix, shape (n_users, n_items)
     U : ndarray, shape (n_users, n_factors)
     V : ndarray, shape (n_items, n_factors)
+    clip : (float, float), optional
+        Lowest and highest rating there is; what is predicted beyond them is moved there.
 
     Returns
     -------
@@ -31,26 +33,28 @@ def calculate_residuals(R, U, V) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        If R is not a sparse matrix of finite ratings, or the shapes do not fit.
+        If R is not a sparse matrix of finite ratings, the shapes do not fit, or `clip` is not a
+        pair of numbers in ascending order.
     """
-    R = check_ratings(R)
+    R, clip = check_ratings(R), check_clip(clip)
     U, V = check_factors(R, U, V)
     rows, predicted = rows_of(R), np.empty(R.nnz, dtype=np.result_type(U, V))
     step = max(1, _CHUNK // max(1, U.shape[1]))
     for start in range(0, R.nnz, step):
         part = slice(start, start + step)
         np.einsum("kf,kf->k", U[rows[part]], V[R.indices[part]], out=predicted[part])
-    return R.data - predicted
+    return R.data - (predicted if clip is None else np.clip(predicted, *clip, out=predicted))
 
 
-def calculate_rmse(R, U, V) -> float:
-    """Root mean squared residual, in stars; shapes and errors as in `calculate_residuals`."""
-    return float(np.sqrt(np.mean(np.square(calculate_residuals(R, U, V)), dtype=float)))
+def calculate_rmse(R, U, V, *, clip: tuple[float, float] | None = None) -> float:
+    """Root mean squared residual, in stars; the arguments are those of `calculate_residuals`."""
+    residuals = calculate_residuals(R, U, V, clip=clip)
+    return float(np.sqrt(np.mean(np.square(residuals), dtype=float)))
 
 
-def calculate_mae(R, U, V) -> float:
-    """Mean absolute residual, in stars; shapes and errors as in `calculate_residuals`."""
-    return float(np.mean(np.abs(calculate_residuals(R, U, V)), dtype=float))
+def calculate_mae(R, U, V, *, clip: tuple[float, float] | None = None) -> float:
+    """Mean absolute residual, in stars; the arguments are those of `calculate_residuals`."""
+    return float(np.mean(np.abs(calculate_residuals(R, U, V, clip=clip)), dtype=float))
 
 
 def count_ratings(R) -> tuple[np.ndarray, np.ndarray]:

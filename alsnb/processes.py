@@ -67,10 +67,7 @@ def run_in_processes(halves: list[Half], n_workers: int):
                 shared[f"{part}{which}"][:] = getattr(halves[which].R, part)
             halves[which] = Half(_shared_ratings(shared, which), *plans[which])
         start = (shared.name, shared.layout, plans)
-        with ProcessPoolExecutor(n_workers, get_context("spawn"), _start_worker, start) as pool:
-            with _interrupts_held():  # which the workers inherit
-                for _ in range(n_workers):  # the pool starts one for each call that finds none idle
-                    pool.submit(os.getpid)
+        with spawn_workers(n_workers, _attach, start) as pool:
 
             def run(which, Y, progress=None, **given):
                 shared[f"factors{1 - which}"][:-1] = Y
@@ -92,13 +89,33 @@ def run_in_processes(halves: list[Half], n_workers: int):
                 return X, shared["squares"].copy() if which == ITEMS else None
 
             yield run
+    finally:
+        shared.remove()
+
+
+@contextmanager
+def spawn_workers(n_workers: int, initializer=None, initargs=()):
+    """A pool of new processes that leave Ctrl-C to this one, and end with it.
+
+    Each calls `initializer(*initargs)` first. Raises RuntimeError if one of them dies.
+    """
+    start = (initializer, initargs)
+    try:
+        with ProcessPoolExecutor(n_workers, get_context("spawn"), _start_worker, start) as pool:
+            with _interrupts_held():  # which the workers inherit
+                for _ in range(n_workers):  # the pool starts one for each call that finds none idle
+                    pool.submit(os.getpid)
+            try:
+                yield pool
+            except BaseException:  # nobody wants the rest, nor to wait for it
+                for process in list((pool._processes or {}).values()):
+                    process.kill()
+                raise
     except BrokenProcessPool as error:
         raise RuntimeError(
             "a worker process died, killed or out of memory, and the fit with it; try again, or "
             "executor='threads' (a script must call it under if __name__ == '__main__':)"
         ) from error
-    finally:
-        shared.remove()
 
 
 def _layout(halves):
@@ -135,10 +152,15 @@ def _interrupts_held():
 _worker = SimpleNamespace()  # in a worker: what it was started with
 
 
-def _start_worker(name, layout, plans):
+def _start_worker(initializer, initargs):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     threadpool_limits(limits=1, user_api="blas")
+    if initializer is not None:
+        initializer(*initargs)
+
+
+def _attach(name, layout, plans):
     _worker.shared = shared = SharedArrays(layout, name)
     _worker.halves = []
     for which, plan in enumerate(plans):
