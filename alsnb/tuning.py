@@ -25,41 +25,6 @@ SETTINGS |= {"implicit_reg", "rng", "dtype", "tol"}
 RESULTS = ["n_iterations", "train_rmse", "validation_rmse", "seconds", "error"]
 
 
-class EarlyStopping:
-    """A callback that stops a fit once its validation error rises, and keeps the best factors.
-
-    Parameters
-    ----------
-    R_validation : scipy.sparse array or matrix, shape (n_users, n_items)
-        Held out of the training ratings.
-    patience : int
-        Stop after so many iterations without a new best.
-    clip : (float, float), optional
-        As for `calculate_rmse`.
-
-    Attributes
-    ----------
-    errors : list of float
-        Validation RMSE after each iteration, in stars.
-    best_iteration : int
-        Counted from 1; 0 before there is one.
-    U, V : ndarray
-        The factors after it.
-    """
-
-    def __init__(self, R_validation, patience: int = 2, clip: tuple[float, float] | None = None):
-        self.R, self.clip = check_ratings(R_validation, "R_validation"), clip
-        self.patience = check_count("patience", patience)
-        self.errors, self.best_iteration, self.U, self.V = [], 0, None, None
-
-    def __call__(self, iteration: int, U: np.ndarray, V: np.ndarray) -> bool:
-        """Note an iteration; True once it is time to stop."""
-        self.errors.append(calculate_rmse(self.R, U, V, clip=self.clip))
-        if self.errors[-1] == min(self.errors):
-            self.best_iteration, self.U, self.V = iteration, U, V
-        return iteration - self.best_iteration >= self.patience
-
-
 def grid_search(
     R_train,
     R_validation,
