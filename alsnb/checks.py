@@ -41,7 +41,11 @@ def check_ratings(R, name: str = "R", dtype=None) -> sp.csr_array:
         raise ValueError(f"{name} is ambiguous: {twice}; keep one each")
     if bad := np.sum(~np.isfinite(csr.data)):
         raise ValueError(f"{name} holds NaN or ∞ in {bad} of {csr.nnz} ratings")
-    return csr.astype(dtype, copy=False)
+    with np.errstate(over="ignore"):
+        cast = csr.astype(dtype, copy=False)
+    if cast is not csr and not np.isfinite(cast.data).all():
+        raise ValueError(f"{name} holds ratings too large for {dtype}: scale them down")
+    return cast
 
 
 def check_dtype(dtype) -> np.dtype:

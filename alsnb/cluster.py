@@ -29,10 +29,12 @@ def run_on_cluster(halves: list[Half], client):
 
     def run(which, Y, progress=None, **given):
         for _ in range(ATTEMPTS):
+            if client.status != "running":
+                raise RuntimeError("the Dask client was closed in mid-fit")
             try:
                 kept[:] = kept or client.scatter(halves, hash=False)
                 return solve(which, Y, given, progress or (lambda n_blocks: None))
-            except (CancelledError, CommClosedError, KilledWorker) as error:
+            except (CancelledError, CommClosedError, KilledWorker, TimeoutError) as error:
                 lost = error
                 kept.clear()
         raise RuntimeError(

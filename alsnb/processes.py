@@ -54,6 +54,7 @@ def run_in_processes(halves: list[Half], n_workers: int):
     Raises RuntimeError if one of them dies. The processes and the memory are gone afterwards,
     however it ends.
     """
+    n_workers = min(n_workers, max(len(half.blocks) for half in halves))
     n_tasks = TASKS_A_WORKER * n_workers
     tasks = [deal_blocks(count_flops(half.blocks, half.n_factors), n_tasks) for half in halves]
     shared = SharedArrays(_layout(halves))
@@ -113,8 +114,8 @@ def spawn_workers(n_workers: int, initializer=None, initargs=()):
                 raise
     except BrokenProcessPool as error:
         raise RuntimeError(
-            "a worker process died, killed or out of memory, and the fit with it; try again, or "
-            "executor='threads' (a script must call it under if __name__ == '__main__':)"
+            "a worker process died, killed or out of memory, or because a script must call this "
+            "under if __name__ == '__main__':; executor='threads' does without"
         ) from error
 
 

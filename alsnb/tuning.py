@@ -45,7 +45,7 @@ def grid_search(
 
     Combinations are fitted side by side, one worker each. One fit serves all iteration counts on
     its way. With `path` whatever is done is in that file, and is not done again: interrupt the
-    search, call it again, and it goes on.
+    search, call it again, and it goes on. `settings` are arguments that all fits share.
 
     Parameters
     ----------
@@ -71,8 +71,6 @@ def grid_search(
         Seed of every fit, and of `sample`.
     dtype : float32 or float64
         Of every fit.
-    **settings :
-        Arguments that all fits share.
 
     Returns
     -------
@@ -134,14 +132,14 @@ def cross_validate(
 ) -> pd.DataFrame:
     """Fit with the same settings on each fold's training part, and score its test part once.
 
+    `settings` are arguments of `als_matrix_factorization_parallel`.
+
     Parameters
     ----------
     folds : iterable of (R_train, R_test)
         From `k_fold` or `official_folds`.
     clip : (float, float), optional
         As for `calculate_rmse`; of the test error only.
-    **settings :
-        Arguments of `als_matrix_factorization_parallel`.
 
     Returns
     -------

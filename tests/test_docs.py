@@ -83,7 +83,8 @@ def test_public_functions_are_among_those_tested():
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_documented_parameters_are_those_of_the_signature(name):
     documented = section(FUNCTIONS[name], "Parameters")
-    parameters = list(inspect.signature(FUNCTIONS[name]).parameters)
+    parameters = inspect.signature(FUNCTIONS[name]).parameters.values()
+    parameters = [one.name for one in parameters if one.kind is not one.VAR_KEYWORD]
     if name in PARTIAL:
         assert documented
         assert set(documented) < set(parameters)
@@ -111,7 +112,7 @@ def test_no_module_is_long(path):
 
 
 def test_package_stays_thin():
-    """Under 1,300 lines of code, not counting blank lines, comments and docstrings."""
+    """Under 1,700 lines of code, not counting blank lines, comments and docstrings."""
     total = 0
     for path in FOLDER.glob("*.py"):
         text = path.read_text(encoding="utf-8")
