@@ -6,7 +6,8 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
 
@@ -59,10 +60,11 @@ def grid_search(
         As for `calculate_rmse`; of the validation error only.
     sample : int, optional
         Try only so many combinations, drawn at random: random search.
-    executor : {"threads", "serial", "processes"} or dask.distributed.Client
-        Where fits run. Processes as in `als_matrix_factorization_parallel`.
+    executor : {"threads", "serial", "processes"}, Dask client or concurrent.futures.Executor
+        Where fits run: as in `als_matrix_factorization_parallel`, or in a pool that was there
+        before and stays. Small fits gain little from threads; processes take seconds to start.
     n_workers : int, optional
-        Fits at a time, by default as many as there are cores. Not for a Dask client.
+        Fits at a time, by default as many as there are cores. Only with a name.
     path : str or path, optional
         A CSV file of results, made if it is not there.
     verbose : bool
@@ -88,7 +90,8 @@ def grid_search(
     ----------
     Bergstra and Bengio (2012), *Random search for hyper-parameter optimization*.
     """
-    choose_executor(executor, n_workers)  # complains
+    if not isinstance(executor, Executor):
+        choose_executor(executor, n_workers)  # complains
     R_train, R_validation = check_ratings(R_train), check_ratings(R_validation, "R_validation")
     if R_validation.shape != R_train.shape:
         raise ValueError(f"R_validation has shape {R_validation.shape} but R {R_train.shape}")
@@ -185,6 +188,8 @@ def _fit(config, R_train, R_validation, counts, clip, settings) -> list[dict]:
 
 def _pool(executor, n_workers):
     """A `concurrent.futures` executor for whole fits."""
+    if isinstance(executor, Executor):
+        return nullcontext(executor)
     n_workers = 1 if executor == "serial" else n_workers or count_cores()
     if executor == "processes":
         return spawn_workers(n_workers)
