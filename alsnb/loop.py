@@ -95,7 +95,7 @@ class EarlyStopping:
     def __call__(self, iteration: int, U: np.ndarray, V: np.ndarray) -> bool:
         """Note an iteration; True once it is time to stop."""
         self.errors.append(calculate_rmse(self.R, U, V, clip=self.clip))
-        if self.errors[-1] == min(self.errors):
+        if self.errors[-1] < min(self.errors[:-1], default=np.inf):
             self.best_iteration, self.U, self.V = iteration, U, V
         return iteration - self.best_iteration >= self.patience
 
@@ -152,7 +152,8 @@ def iterate(
             line += f"   test RMSE {test[-1]:.4f}"
         if verbose:
             print(line)
-        if callback is not None and callback(iteration, U, V) is True:
+        stop = callback is not None and callback(iteration, U, V)
+        if isinstance(stop, (bool, np.bool_)) and stop:
             break
         if iteration > 1 and abs(objectives[-2] - objectives[-1]) < tol * objectives[-2]:
             break

@@ -43,7 +43,7 @@ def calculate_residuals(R, U, V, *, clip: tuple[float, float] | None = None) -> 
     for start in range(0, R.nnz, step):
         part = slice(start, start + step)
         np.einsum("kf,kf->k", U[rows[part]], V[R.indices[part]], out=predicted[part])
-    return R.data - (predicted if clip is None else np.clip(predicted, *clip, out=predicted))
+    return R.data - (predicted if clip is None else np.clip(predicted, *clip))
 
 
 def calculate_rmse(R, U, V, *, clip: tuple[float, float] | None = None) -> float:

@@ -72,20 +72,14 @@ def run_in_processes(halves: list[Half], n_workers: int):
 
             def run(which, Y, progress=None, **given):
                 shared[f"factors{1 - which}"][:-1] = Y
+                shared[f"factors{which}"][:] = 0  # as it stays for rows without ratings
                 for name, array in given.items():
                     shared[f"{name}{which}"][: len(array)] = array
                 futures = [pool.submit(_work, which, numbers) for numbers in tasks[which]]
-                try:
-                    for future in as_completed(futures):
-                        done = future.result()
-                        if progress is not None:
-                            progress(done)
-                except BrokenProcessPool:  # it cancels them itself
-                    raise
-                except BaseException:
-                    for future in futures:
-                        future.cancel()
-                    raise
+                for future in as_completed(futures):
+                    done = future.result()
+                    if progress is not None:
+                        progress(done)
                 X = shared[f"factors{which}"][:-1].copy()
                 return X, shared["squares"].copy() if which == ITEMS else None
 

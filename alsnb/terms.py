@@ -72,6 +72,8 @@ class Terms:
     ):
         self.lambda_reg = _check_pair("lambda_reg", lambda_reg, why=WHY)
         self.reg_exponent = check_exponent(reg_exponent)
+        if not isinstance(bias, (bool, np.bool_)):
+            raise TypeError(f"bias must be True or False, got {bias!r}")
         if bias_reg is not None and not bias:
             raise ValueError("bias_reg is the λ of biases; pass bias=True as well")
         bias_reg = self.lambda_reg if bias_reg is None else _check_pair("bias_reg", bias_reg)
@@ -155,6 +157,8 @@ class Terms:
                 X, scale = X[:, self._columns(which)[0]], scale * self.scales[which].astype(float)
             free.append(X * scale)
         total = regularization(self.R, *free, 1.0, self.reg_exponent)
+        if not self._partners:  # before there are any: as if they were zero
+            return float(total + 2 * self.implicit_weight * self.R.nnz)
         for which, partner in self._partners.items():
             X = (U, V)[which][:, : self.f]
             crossed = np.sum(self._product(which, (U, V)[which]) * partner, dtype=float)

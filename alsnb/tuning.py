@@ -9,20 +9,21 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
 from itertools import product
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from .checks import check_count, check_ratings
+from .checks import check_clip, check_count, check_dtype, check_ratings
 from .executors import choose_executor, count_cores
 from .metrics import calculate_rmse
 from .parallel import als_matrix_factorization_parallel
 from .processes import spawn_workers
 
 SETTINGS = {"n_factors", "lambda_reg", "reg_exponent", "bias", "bias_reg", "implicit_weight"}
-SETTINGS |= {"implicit_reg", "rng", "dtype", "tol"}
+SETTINGS |= {"implicit_reg", "rng", "dtype"}
 RESULTS = ["n_iterations", "train_rmse", "validation_rmse", "seconds", "error"]
 
 
@@ -92,6 +93,8 @@ def grid_search(
     """
     if not isinstance(executor, Executor):
         choose_executor(executor, n_workers)  # complains
+    elif n_workers is not None:
+        raise ValueError("n_workers is the pool's own affair; leave it out with an Executor")
     R_train, R_validation = check_ratings(R_train), check_ratings(R_validation, "R_validation")
     if R_validation.shape != R_train.shape:
         raise ValueError(f"R_validation has shape {R_validation.shape} but R {R_train.shape}")
@@ -104,9 +107,12 @@ def grid_search(
     if sample is not None and check_count("sample", sample) < len(configurations):
         chosen = np.random.default_rng(rng).choice(len(configurations), sample, replace=False)
         configurations = [configurations[k] for k in sorted(chosen)]
-    wanted = np.unique(np.atleast_1d(np.asarray(n_iterations)))
-    counts = [check_count("n_iterations", one) for one in wanted.tolist()]
-    settings |= {"rng": check_count("rng", rng, low=0), "dtype": np.dtype(dtype).name}
+    counts = [n_iterations] if isinstance(n_iterations, Integral) else [*n_iterations]
+    counts = sorted({check_count("n_iterations", one) for one in counts})
+    if not counts:
+        raise ValueError("n_iterations must be a number, or several of them, got none")
+    clip = check_clip(clip)
+    settings |= {"rng": check_count("rng", rng, low=0), "dtype": check_dtype(dtype).name}
     fit = (R_train, R_validation, counts, clip, settings)
     mark = _fingerprint(*fit)
     done = {} if path is None or not Path(path).exists() else _read(path, list(grid), mark)
@@ -123,7 +129,7 @@ def grid_search(
                     _write(path, list(grid), mark, done)
                 bar.update()
         except BaseException:
-            for future in futures:
+            for future in futures if executor != "processes" else ():  # those are killed
                 future.cancel()
             raise
     rows = [config | row for config in configurations for row in done[_key(config)]]

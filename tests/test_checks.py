@@ -43,7 +43,7 @@ MATRICES = {
     "twice, COO": (TWICE, ValueError, "R is ambiguous: 1 of 3 ratings repeat a (user, item) pair"),
 }
 SETTINGS = [
-    ({"lambda_reg": 0}, ValueError, "lambda_reg must be finite and positive, got 0; it is what ma"),
+    ({"lambda_reg": 0}, ValueError, "lambda_reg must be finite and positive, got 0"),
     ({"lambda_reg": -1}, ValueError, "lambda_reg must be finite and positive, got -1"),
     ({"lambda_reg": np.nan}, ValueError, "lambda_reg must be finite and positive, got nan"),
     ({"lambda_reg": np.inf}, ValueError, "lambda_reg must be finite and positive, got inf"),
@@ -80,6 +80,10 @@ def als(R=GOOD, n_factors=2, lambda_reg=0.1, **options):
     return alsnb.als_matrix_factorization(R, n_factors, lambda_reg, **options)
 
 
+def blocks(R=GOOD, n_factors=2, lambda_reg=0.1, **options):
+    return alsnb.als_matrix_factorization_parallel(R, n_factors, lambda_reg, **options)
+
+
 def full_batch(R=GOOD, n_factors=2, lambda_reg=0.1, learning_rate=1e-3, **options):
     options["learning_rate"] = learning_rate
     return alsnb.gradient_descent(R, n_factors, lambda_reg, **options)
@@ -96,7 +100,8 @@ def idle(monkeypatch):
     def computed(*args, **options):
         pytest.fail("something was computed before the input was checked")
 
-    for name in ("als.solve_row", "als.calculate_rmse", "gradient.objective_gradient"):
+    names = ("als.solve_row", "blocks.solve_block", "loop.calculate_rmse")
+    for name in (*names, "gradient.objective_gradient"):
         monkeypatch.setattr(f"alsnb.{name}", computed)
 
 
@@ -124,6 +129,45 @@ def test_bad_input_is_refused_at_once(idle, optimise, settings, error, message, 
 def test_bad_learning_rate(idle, learning_rate, error, message):
     with pytest.raises(error, match=message):
         full_batch(learning_rate=learning_rate)
+
+
+A_PAIR = "must be a number, or a pair for users and items, got"
+TERMS = [
+    ({"lambda_reg": 0}, ValueError, "got 0; it is what makes a row with fewer ratings than factor"),
+    ({"lambda_reg": (0.1, 0)}, ValueError, "lambda_reg must be finite and positive, got 0; it is"),
+    ({"lambda_reg": (1, 2, 3)}, ValueError, f"lambda_reg {A_PAIR} (1, 2, 3)"),
+    ({"lambda_reg": ("1", 1)}, TypeError, "lambda_reg must be a number, got '1'"),
+    ({"bias_reg": 0.1}, ValueError, "bias_reg is the λ of biases; pass bias=True as well"),
+    ({"bias": True, "bias_reg": (1, -1)}, ValueError, "bias_reg must be finite and positive, got"),
+    ({"bias": True, "bias_reg": [1]}, ValueError, f"bias_reg {A_PAIR} [1]"),
+    ({"implicit_weight": -1}, ValueError, "implicit_weight must be finite and not negative, got"),
+    ({"implicit_reg": 0}, ValueError, "implicit_reg must be finite and positive, got 0"),
+]
+
+
+@pytest.mark.parametrize("optimise", [als, blocks])
+@pytest.mark.parametrize(("settings", "error", "message"), TERMS)
+def test_bad_terms_are_refused_at_once(idle, optimise, settings, error, message):
+    with pytest.raises(error) as caught:
+        optimise(**settings)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"patience": 0}, ValueError, "patience must be at least 1, got 0"),
+        ({"R_validation": GOOD.toarray()}, TypeError, "R_validation must be a two-dimensional Sc"),
+    ],
+)
+def test_bad_early_stopping(settings, error, message):
+    with pytest.raises(error, match=message):
+        alsnb.EarlyStopping(**{"R_validation": GOOD} | settings)
+
+
+def test_ratings_beyond_float32():
+    with pytest.raises(ValueError, match="R holds ratings too large for float32"):
+        check_ratings(GOOD * 1e100, dtype=np.float32)
 
 
 @pytest.mark.parametrize("kind", [sp.csr_array, sp.csc_array])

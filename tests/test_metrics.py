@@ -97,6 +97,39 @@ def test_float32_stays_and_is_close():
         assert metric(*single) == pytest.approx(metric(R, U, V), rel=1e-5)
 
 
+@given(problems, st.floats(-3, 2), st.floats(0.01, 5))
+def test_clipped_metrics_equal_dense_ones(problem, low, width):
+    mask, values, R, U, V = problem
+    clip = (low, low + width)
+    errors = (values - np.minimum(np.maximum(U @ V.T, clip[0]), clip[1]))[mask]
+    residuals = alsnb.calculate_residuals(R, U, V, clip=clip)
+    np.testing.assert_allclose(residuals, errors, rtol=1e-9, atol=1e-9)
+    rmse = alsnb.calculate_rmse(R, U, V, clip=clip)
+    assert rmse == pytest.approx(np.sqrt((errors**2).mean()), rel=1e-9, abs=1e-12)
+    mae = alsnb.calculate_mae(R, U, V, clip=clip)
+    assert mae == pytest.approx(abs(errors).mean(), rel=1e-9, abs=1e-12)
+
+
+def test_clip_by_hand():
+    # Predictions are 0, 4, 9: too low, as it should be, too high.
+    R, U, V = sp.csr_array([[1.0, 3.0, 5.0]]), np.ones((1, 1)), np.array([[0.0], [4.0], [9.0]])
+    assert alsnb.calculate_residuals(R, U, V, clip=None).tolist() == [1, -1, -4]
+    assert alsnb.calculate_residuals(R, U, V, clip=(1, 5)).tolist() == [0, -1, 0]
+    assert alsnb.calculate_residuals(R, U, V, clip=[-np.inf, 5]).tolist() == [1, -1, 0]
+    single = (X.astype(np.float32) for X in (R, U, V))
+    assert alsnb.calculate_residuals(*single, clip=(1, 5)).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "clip", [(5, 1), (3, 3), 3, (1,), (1, 2, 3), "15", ("1", "5"), (np.nan, 5), (None, 5), {}]
+)
+@pytest.mark.parametrize("metric", [alsnb.calculate_rmse, alsnb.calculate_mae])
+def test_scales_that_are_none(metric, clip):
+    _, _, R, U, V = random_problem(3, 6, 4, 2)
+    with pytest.raises(ValueError, match="clip must be the lowest and the highest rating"):
+        metric(R, U, V, clip=clip)
+
+
 METRICS = [alsnb.calculate_residuals, alsnb.calculate_rmse, alsnb.calculate_mae]
 METRICS.append(lambda R, U, V: alsnb.calculate_objective(R, U, V, 0.1))
 

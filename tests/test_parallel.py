@@ -528,4 +528,4 @@ def test_a_script_without_its_guard_is_told_so(tmp_path):
     assert script.returncode == 1
     (line,) = (line for line in errors.splitlines() if "a worker process died" in line)
     assert line.startswith("RuntimeError: ")
-    assert line.endswith("(a script must call it under if __name__ == '__main__':)")
+    assert "a script must call this under if __name__ == '__main__':" in line
