@@ -14,6 +14,7 @@ from functools import cache
 from itertools import repeat
 
 import numpy as np
+import scipy.linalg.cython_lapack  # noqa: F401  loads its BLAS before anybody limits its threads
 
 _scratch, _compiling = threading.local(), threading.Lock()
 

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import textwrap
 import zipfile
@@ -133,9 +134,14 @@ def _download(url: str, file: str, downloader=None) -> Path:
 def _download_wheel(url, output_file, _pooch) -> None:
     pip = ["-m", "pip"]
     if importlib.util.find_spec("pip") is None:  # as in uv's environments
-        spec = importlib.util.find_spec("ensurepip")
-        bundled = list(Path(spec.origin).parent.glob("_bundled/pip-*.whl")) if spec else []
-        if not bundled:  # as in Debian's own Python
+        spec, folder = (
+            importlib.util.find_spec("ensurepip"),
+            sysconfig.get_config_var("WHEEL_PKG_DIR"),
+        )
+        folders = [Path(spec.origin).parent / "_bundled"] if spec else []
+        folders += [Path(folder)] if folder else []  # Debian's own Python keeps it there
+        bundled = [wheel for folder in folders for wheel in folder.glob("pip-*.whl")]
+        if not bundled:
             raise DatasetError("this Python has no pip")
         pip = [str(bundled[0] / "pip")]
     requirement = "==".join(url.split("-")[:2])
