@@ -33,13 +33,8 @@ def hold_out(R, test_fraction: float = 0.2, *, rng=None) -> tuple[sp.csr_array, 
         If R is not a sparse matrix of finite ratings, or either part would be empty.
     """
     R = check_ratings(R)
-    n_test = round(check_number("test_fraction", test_fraction, positive=False) * R.nnz)
-    if not 0 < n_test < R.nnz:
-        raise ValueError(
-            f"test_fraction must leave ratings on both sides, got {test_fraction} of {R.nnz}"
-        )
     order = np.random.default_rng(rng).permutation(R.nnz)
-    return _split(R, order[:n_test])
+    return _split(R, order[: _share(test_fraction, R.nnz)])
 
 
 def leave_out(R, n_each: int = 1, *, rng=None) -> tuple[sp.csr_array, sp.csr_array]:
@@ -144,12 +139,19 @@ def split_by_time(movielens, test_fraction: float = 0.2) -> tuple[sp.csr_array, 
     TypeError, ValueError
         If either part would be empty.
     """
-    n = len(movielens.ratings)
-    n_test = round(check_number("test_fraction", test_fraction, positive=False) * n)
-    if not 0 < n_test < n:
-        raise ValueError(f"test_fraction must leave ratings on both sides, got {test_fraction}")
     order = np.argsort(movielens.ratings["timestamp"].to_numpy(), kind="stable")
-    return _split(movielens.R, _places(movielens)[order[n - n_test :]])
+    last = order[len(order) - _share(test_fraction, len(order)) :]
+    return _split(movielens.R, _places(movielens)[last])
+
+
+def _share(test_fraction, n_ratings) -> int:
+    """How many ratings to hold out, or an error if that leaves none on either side."""
+    n_test = round(check_number("test_fraction", test_fraction, positive=False) * n_ratings)
+    if not 0 < n_test < n_ratings:
+        raise ValueError(
+            f"test_fraction must leave ratings on both sides, got {test_fraction} of {n_ratings}"
+        )
+    return n_test
 
 
 def _places(movielens) -> np.ndarray:

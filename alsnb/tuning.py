@@ -177,14 +177,9 @@ def _fit(config, R_train, R_validation, counts, clip, settings) -> list[dict]:
             rows[-1]["seconds"] = time.perf_counter() - start
 
     try:
-        options = settings | config
+        options = settings | config | {"n_iterations": counts[-1], "verbose": False}
         fit = als_matrix_factorization_parallel(
-            R_train,
-            n_iterations=counts[-1],
-            verbose=False,
-            executor="serial",
-            callback=note,
-            **options,
+            R_train, executor="serial", callback=note, **options
         )
     except Exception as error:  # a row of the table, not the end of the search
         return [{"n_iterations": counts[-1], "error": f"{type(error).__name__}: {error}"}]
