@@ -222,6 +222,7 @@ def test_pip_that_hangs_or_cannot_run_is_one_line_of_the_error(web, cache, monke
 
 def test_without_any_pip_there_is_still_one_clear_error(web, pip, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("sysconfig.get_config_var", lambda name: None)  # where Debian keeps it
     with pytest.raises(DatasetError, match="package index: this Python has no pip"):
         alsnb.load_movielens()
 
