@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse as sp
 
-from .blocks import ITEMS, USERS
+from .columns import ITEMS, USERS
 from .loop import Factorization, iterate
 from .ridge import solve_row
 from .terms import Terms

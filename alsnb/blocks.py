@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .columns import ITEMS
 from .lapack import scratch
 from .ridge import solve_block
 
 BLOCK_SIZE = 2**19  # numbers gathered for a block: 2 or 4 MB, which a core's caches bear
-USERS, ITEMS = 0, 1  # the halves of an iteration
 PADDING = 0.8  # a row is at least this share of the width that it is padded to
 
 

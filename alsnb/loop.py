@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from .blas import one_blas_thread
 from .checks import check_count, check_number, check_ratings
+from .columns import Columns, partner_gram
 from .metrics import calculate_rmse
 
 
@@ -55,6 +57,24 @@ class Factorization:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return iter((self.U, self.V, self.train_errors))
+
+    @cached_property
+    def columns(self) -> Columns:
+        """Which columns are solved for, and with what penalties."""
+        λs = [
+            None if λ is None else tuple(np.broadcast_to(λ, 2).tolist())
+            for λ in (self.lambda_reg, self.bias_reg)
+        ]
+        n_factors = self.V.shape[1] - (0 if self.bias_reg is None else 3)
+        return Columns(n_factors, *λs, self.U[0, -1], self.V.dtype)
+
+    @cached_property
+    def grams(self) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
+        """What the partners add to every YᵀY, of users and of items; None without partners."""
+        if self.partners is None:
+            return None, None
+        weight = self.implicit_weight
+        return tuple(partner_gram(self.columns, weight, partner) for partner in self.partners)
 
     def __repr__(self) -> str:
         (n, f), m, done = self.U.shape, len(self.V), len(self.train_errors)

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .blas import one_blas_thread
-from .blocks import ITEMS, USERS
+from .columns import ITEMS, USERS
 from .executors import choose_executor
 from .loop import Factorization, iterate
 from .terms import Terms

@@ -15,7 +15,8 @@ from types import SimpleNamespace
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from .blocks import ITEMS, USERS, Half, count_flops, deal_blocks, solve_blocks
+from .blocks import Half, count_flops, deal_blocks, solve_blocks
+from .columns import ITEMS, USERS
 
 CSR_PARTS = ("indptr", "indices", "data")
 TASKS_A_WORKER = 4  # few, for each costs a fraction of a millisecond; several, to even out the load
@@ -60,10 +61,8 @@ def run_in_processes(halves: list[Half], n_workers: int):
     shared = SharedArrays(_layout(halves))
     try:
         plans = [(half.penalties, half.blocks, half.n_factors, half.given) for half in halves]
-        for which in (
-            ITEMS,
-            USERS,
-        ):  # the transpose first: once it is shared, it is kept only there
+        # the transpose first: once it is shared, it is kept only there
+        for which in (ITEMS, USERS):
             for part in CSR_PARTS:
                 shared[f"{part}{which}"][:] = getattr(halves[which].R, part)
             halves[which] = Half(_shared_ratings(shared, which), *plans[which])

@@ -1,17 +1,13 @@
-"""What a half-step solves for: free and pinned columns, penalties, and what partners add.
-
-A prediction is u_i · v_j, with biases too. U then has three more columns, b_u, 1 and μ, and V has
-1, b_i and 1: their products add up to b_u + b_i + μ. A half-step solves for the factors and its own
-side's bias; the other two columns are pinned.
-"""
+"""What a half-step solves for: settings checked, a random start, and what partners add."""
 
 from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
 
-from .blocks import ITEMS, USERS, Half, plan_blocks
+from .blocks import Half, plan_blocks
 from .checks import check_count, check_dtype, check_exponent, check_number, check_ratings
+from .columns import ITEMS, USERS, Columns, fit_partner, partner_gram
 from .metrics import count_ratings, regularization, row_weights
 
 WHY = "; it is what makes a row with fewer ratings than factors solvable"
@@ -81,12 +77,8 @@ class Terms:
         self.implicit_reg = check_number("implicit_reg", implicit_reg)
         self.R, U, V = start(R, n_factors, rng, dtype)
         self.R_items = self.R.T.tocsr()
-        self.bias, self.f = bool(bias), U.shape[1]
-        self.n_free = self.f + self.bias
-        # own bias, and by which its column of Y is divided: penalties that differ become one
-        ratios = zip(bias_reg, self.lambda_reg, strict=True)
-        self.scales = [np.r_[np.ones(self.f), np.sqrt(b / a)].astype(dtype) for b, a in ratios]
-        self.pinned = [np.array([1, self.R.data.mean(dtype=float)]), np.ones(2)]
+        given = self.lambda_reg, bias_reg if bias else None, self.R.data.mean(dtype=float)
+        self.columns = columns = Columns(U.shape[1], *given, dtype)
         self._partners, self._products = {}, {}
         if self.implicit_weight:
             ones = np.ones_like(self.R.data)
@@ -94,14 +86,9 @@ class Terms:
                 sp.csr_array((ones, A.indices, A.indptr), shape=A.shape)
                 for A in (self.R, self.R_items)
             ]
-        if self.bias:
-            U, V = (
-                self.place(which, np.c_[X, np.zeros_like(X[:, 0])])
-                for which, X in ((USERS, U), (ITEMS, V))
-            )
-        self._start = U, V
+        self._start = tuple(columns.place(k, columns.widen(X)) for k, X in enumerate((U, V)))
         self.settings = {"lambda_reg": _plain(self.lambda_reg), "reg_exponent": self.reg_exponent}
-        if self.bias:
+        if bias:
             self.settings["bias_reg"] = _plain(bias_reg)
         if self.implicit_weight:
             self.settings |= {"implicit_weight": self.implicit_weight}
@@ -113,9 +100,10 @@ class Terms:
 
     def halves(self) -> list[Half]:
         """Both half-steps, planned in blocks."""
-        given = ("offsets",) * self.bias + ("gram", "rhs") * bool(self.implicit_weight)
+        n_free = self.columns.n_free
+        given = ("offsets",) * self.columns.bias + ("gram", "rhs") * bool(self.implicit_weight)
         return [
-            Half(A, a * weights, plan_blocks(lengths, self.n_free), self.n_free, given)
+            Half(A, a * weights, plan_blocks(lengths, n_free), n_free, given)
             for A, a, weights, lengths in zip(
                 (self.R, self.R_items),
                 self.lambda_reg,
@@ -130,66 +118,44 @@ class Terms:
 
         Y has `n_free` columns, as has the solution, of which `place` makes all columns.
         """
-        Y, given = other, {}
-        if self.bias:
-            free, fixed = self._columns(which)
-            Y = other[:, free] / self.scales[which]
-            given["offsets"] = other[:, fixed] @ self.pinned[which].astype(other.dtype)
+        Y, offsets = self.columns.hold(which, other)
+        given = {} if offsets is None else {"offsets": offsets}
         if self.implicit_weight:
             given["gram"], given["rhs"] = self._partner(which, X)
         return Y, given
 
     def place(self, which: int, solved: np.ndarray) -> np.ndarray:
         """All columns of U or V, of what was solved for."""
-        if not self.bias:
-            return solved
-        X = np.empty((len(solved), self.f + 3), solved.dtype)
-        free, fixed = self._columns(which)
-        X[:, free], X[:, fixed] = solved / self.scales[which], self.pinned[which]
-        return X
+        return self.columns.place(which, solved)
 
     def penalty(self, U: np.ndarray, V: np.ndarray) -> float:
         """The objective, less the squared residuals: `regularization`, and the partners' part."""
-        free = []
-        for which, X in ((USERS, U), (ITEMS, V)):
-            scale = np.sqrt(self.lambda_reg[which])
-            if self.bias:
-                X, scale = X[:, self._columns(which)[0]], scale * self.scales[which].astype(float)
-            free.append(X * scale)
+        parts = (self.columns.free(USERS, U), self.columns.free(ITEMS, V))
+        free, f = [X * scale for X, scale in parts], self.columns.f
         total = regularization(self.R, *free, 1.0, self.reg_exponent)
         if not self._partners:  # before there are any: as if they were zero
             return float(total + 2 * self.implicit_weight * self.R.nnz)
         for which, partner in self._partners.items():
-            X = (U, V)[which][:, : self.f]
+            X = (U, V)[which][:, :f]
             crossed = np.sum(self._product(which, (U, V)[which]) * partner, dtype=float)
             squares = np.sum((X.T @ X) * (partner.T @ partner), dtype=float)
             ridge = self.implicit_reg * np.sum(partner**2, dtype=float)
             total += self.implicit_weight * (self.R.nnz - 2 * crossed + squares + ridge)
         return float(total)
 
-    def _columns(self, which):
-        """Free and pinned columns: U's are f factors, b_u, 1, μ; V's are f factors, 1, b_i, 1."""
-        own, other = (self.f, self.f + 1) if which == USERS else (self.f + 1, self.f)
-        return [*range(self.f), own], [other, self.f + 2]
-
     def _partner(self, which, X):
         """Fit the partner of `X` (V̂ of U, Û of V) to what was rated; its Gram matrix and sums."""
-        factors = X[:, : self.f]
-        system = factors.T @ factors
-        system[np.diag_indices(self.f)] += self.implicit_reg
-        partner = np.linalg.solve(system, self._product(which, X).T).T
+        partner = fit_partner(X[:, : self.columns.f], self._product(which, X), self.implicit_reg)
         self._partners[which] = partner
         self.settings["partners"] = tuple(self._partners.values())
-        gram = np.zeros((self.n_free, self.n_free), X.dtype)
-        rhs = np.zeros((len(X), self.n_free), X.dtype)
-        gram[: self.f, : self.f] = self.implicit_weight * (partner.T @ partner)
-        rhs[:, : self.f] = self.implicit_weight * (self.rated[which] @ partner)
-        return gram, rhs
+        sums = self.implicit_weight * (self.rated[which] @ partner)
+        gram = partner_gram(self.columns, self.implicit_weight, partner)
+        return gram, self.columns.widen(sums)
 
     def _product(self, which, X):
         """Sum of the factors of all who rated an item (or that a user rated); kept, for `X`."""
         if self._products.get(which, (None,))[0] is not X:
-            self._products[which] = X, self.rated[1 - which] @ X[:, : self.f]
+            self._products[which] = X, self.rated[1 - which] @ X[:, : self.columns.f]
         return self._products[which][1]
 
 

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 import alsnb
 from alsnb.blocks import (
-    ITEMS,
-    USERS,
     Half,
     allocate,
     count_flops,
@@ -20,6 +18,7 @@ from alsnb.blocks import (
     plan_blocks,
     solve_blocks,
 )
+from alsnb.columns import ITEMS, USERS
 
 LENGTHS = st.lists(st.integers(0, 60) | st.integers(0, 5000), max_size=80)
 N_FACTORS = st.integers(1, 50)
