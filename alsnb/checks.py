@@ -48,6 +48,45 @@ def check_ratings(R, name: str = "R", dtype=None) -> sp.csr_array:
     return cast
 
 
+def check_rows(R, name: str = "R") -> sp.csr_array:
+    """Return R as canonical CSR of floats, like `check_ratings`, at a cost that is the row's.
+
+    Of a CSR matrix known to be canonical the ratings are not looked at: who uses a row checks it.
+    """
+    if getattr(R, "format", None) == "csr" and R.dtype.kind == "f" and R.has_canonical_format:
+        return R
+    return check_ratings(R, name)
+
+
+def check_positions(name: str, values, size: int) -> np.ndarray:
+    """Return distinct positions under `size`, or raise IndexError, TypeError or ValueError."""
+    positions = np.atleast_1d(np.asarray(values))
+    if positions.ndim == 1 and not len(positions):
+        return np.empty(0, np.intp)
+    if positions.ndim != 1 or positions.dtype.kind not in "iu":
+        what = f"{positions.dtype} of shape {positions.shape}"
+        raise TypeError(f"{name} must be whole numbers, one dimension of them, got {what}")
+    if positions.min() < 0 or positions.max() >= size:
+        bad = positions[(positions < 0) | (positions >= size)][0]
+        raise IndexError(f"{name} holds {bad}; the model has 0 to {size - 1}")
+    if len(set(positions.tolist())) < len(positions):
+        raise ValueError(f"{name} holds a position twice; keep one rating each")
+    return positions
+
+
+def check_row(name: str, values, ratings, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions, as `check_positions`, and as many finite ratings; or raise as it does."""
+    positions, ratings = check_positions(name, values, size), np.atleast_1d(np.asarray(ratings))
+    if len(ratings) and ratings.dtype.kind not in "iuf":
+        raise TypeError(f"ratings must be real numbers, got dtype {ratings.dtype}")
+    if ratings.shape != positions.shape:
+        shapes = f"{positions.shape} and {ratings.shape}"
+        raise ValueError(f"{name} and ratings must be as many, got shapes {shapes}")
+    if not np.isfinite(ratings).all():
+        raise ValueError("ratings hold NaN or ∞")
+    return positions, ratings
+
+
 def check_dtype(dtype) -> np.dtype:
     """Return `dtype` if it is float32 or float64, or raise ValueError."""
     if np.dtype(dtype) not in (np.float32, np.float64):
@@ -88,6 +127,14 @@ def check_number(name: str, value, *, positive: bool = True, why: str = "") -> f
         kind = "positive" if positive else "not negative"
         raise ValueError(f"{name} must be finite and {kind}, got {value}{why}")
     return float(value)
+
+
+def check_pair(name, value, why=""):
+    """Return λ of users and of items, or raise TypeError or ValueError; one may stand for both."""
+    pair = value if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
+    if len(pair) != 2:
+        raise ValueError(f"{name} must be a number, or a pair for users and items, got {value!r}")
+    return tuple(check_number(name, one, why=why) for one in pair)
 
 
 def check_exponent(value) -> float:

@@ -14,7 +14,7 @@ from functools import cache
 from itertools import repeat
 
 import numpy as np
-import scipy.linalg.cython_lapack  # noqa: F401  loads its BLAS before anybody limits its threads
+from scipy.linalg.lapack import dposv, sposv
 
 _scratch, _compiling = threading.local(), threading.Lock()
 
@@ -93,3 +93,14 @@ def solve_in_place(A: np.ndarray, b: np.ndarray) -> np.ndarray:
 def solve_by_lu(A: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Solve A[k] x[k] = b[k] by NumPy's stacked LU, which asks only that A[k] is regular."""
     return np.linalg.solve(A, b[:, :, None])[:, :, 0]
+
+
+def solve_positive(A: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Solve A x = b for one symmetric A: by Cholesky or, if rounding forbids, by LU.
+
+    `A` (size × size) and `b` (size) stay as they are. Raises numpy.linalg.LinAlgError if A is
+    singular.
+    """
+    posv = sposv if np.result_type(A, b) == np.float32 else dposv
+    _, x, info = posv(A.T, b)  # the transpose, which is the same, lies in Fortran's order
+    return x if info == 0 else np.linalg.solve(A, b)

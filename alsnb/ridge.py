@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from .lapack import scratch, solve_by_lu, solve_in_place
+from .lapack import scratch, solve_by_lu, solve_in_place, solve_positive
 
 
 def solve_row(
@@ -57,15 +57,14 @@ def solve_row(
     if Y.ndim != 2 or r.shape != Y.shape[:1]:
         raise ValueError(f"Y needs a row for each rating, got shapes {Y.shape} and {r.shape}")
     n_ratings, n_factors = Y.shape
+    Y = Y.astype(np.result_type(Y, np.float32), copy=False)  # which leaves no whole numbers
     try:
-        if (
-            n_ratings < n_factors and gram is None and rhs is None
-        ):  # push-through: the same x by a smaller system
+        if n_ratings < n_factors and gram is None and rhs is None:  # push-through: a smaller system
             system = Y @ Y.T + penalty * np.eye(n_ratings, dtype=Y.dtype)
             return Y.T @ np.linalg.solve(system, r)
-        system = Y.T @ Y + penalty * np.eye(n_factors, dtype=Y.dtype)
-        system += 0 if gram is None else gram
-        return np.linalg.solve(system, Y.T @ r + (0 if rhs is None else rhs))
+        system = Y.T @ Y if gram is None else Y.T @ Y + gram
+        system[np.diag_indices(n_factors)] += penalty
+        return solve_positive(system, Y.T @ r + (0 if rhs is None else rhs))
     except np.linalg.LinAlgError as error:
         raise ValueError(f"penalty {penalty:g} is too small: YᵀY stays singular") from error
 

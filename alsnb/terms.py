@@ -6,7 +6,14 @@ import numpy as np
 import scipy.sparse as sp
 
 from .blocks import Half, plan_blocks
-from .checks import check_count, check_dtype, check_exponent, check_number, check_ratings
+from .checks import (
+    check_count,
+    check_dtype,
+    check_exponent,
+    check_number,
+    check_pair,
+    check_ratings,
+)
 from .columns import ITEMS, USERS, Columns, fit_partner, partner_gram
 from .metrics import count_ratings, regularization, row_weights
 
@@ -66,13 +73,13 @@ class Terms:
         rng,
         dtype,
     ):
-        self.lambda_reg = _check_pair("lambda_reg", lambda_reg, why=WHY)
+        self.lambda_reg = check_pair("lambda_reg", lambda_reg, why=WHY)
         self.reg_exponent = check_exponent(reg_exponent)
         if not isinstance(bias, (bool, np.bool_)):
             raise TypeError(f"bias must be True or False, got {bias!r}")
         if bias_reg is not None and not bias:
             raise ValueError("bias_reg is the λ of biases; pass bias=True as well")
-        bias_reg = self.lambda_reg if bias_reg is None else _check_pair("bias_reg", bias_reg)
+        bias_reg = self.lambda_reg if bias_reg is None else check_pair("bias_reg", bias_reg)
         self.implicit_weight = check_number("implicit_weight", implicit_weight, positive=False)
         self.implicit_reg = check_number("implicit_reg", implicit_reg)
         self.R, U, V = start(R, n_factors, rng, dtype)
@@ -161,11 +168,3 @@ class Terms:
 
 def _plain(pair):
     return pair[0] if pair[0] == pair[1] else pair
-
-
-def _check_pair(name, value, why=""):
-    """A number, or one for users and one for items: a pair of floats."""
-    pair = value if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
-    if len(pair) != 2:
-        raise ValueError(f"{name} must be a number, or a pair for users and items, got {value!r}")
-    return tuple(check_number(name, one, why=why) for one in pair)

@@ -49,7 +49,7 @@ def test_lengths_must_agree():
 
 def test_penalty_lost_in_rounding_is_named():
     with pytest.raises(ValueError, match="penalty 1e-300 is too small: YᵀY stays singular"):
-        alsnb.solve_row(np.ones((2, 2)), np.ones(2), 1e-300)
+        alsnb.solve_row(np.ones((4, 2)), np.ones(4), 1e-300)
 
 
 # Many rows at once
