@@ -18,7 +18,7 @@ from .foldin import (
     fold_in_users,
 )
 from .gradient import gradient_descent, objective_gradient
-from .incremental import add_rating_optimized, remove_rating, update_users
+from .incremental import add_rating_optimized, remove_rating, update_items, update_users
 from .loop import DivergenceError, EarlyStopping, Factorization
 from .metrics import calculate_mae, calculate_objective, calculate_residuals, calculate_rmse
 from .parallel import als_matrix_factorization_parallel

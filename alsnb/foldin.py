@@ -194,5 +194,5 @@ def _check_new(which, R_new, model):
 
 def _check_finite(x):
     if not np.isfinite(x).all():
-        raise ValueError("the solution is not finite; are ratings, or factors, too large?")
+        raise ValueError("the solution is not finite: ratings or factors are NaN or too large")
     return x

@@ -1,6 +1,6 @@
 """Incremental updates: ratings that a user adds, changes or removes, without a new fit.
 
-Only rows of U are solved for; V stays. Nothing that is given is changed.
+Rows of one side are solved for, the other side stays. Nothing that is given is changed.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from .checks import check_count, check_positions, check_ratings, check_row
-from .columns import USERS
+from .columns import ITEMS, USERS
 from .foldin import check_fitting, solve_one, solve_rows
 from .loop import Factorization
-from .metrics import rows_of
+from .metrics import count_ratings, rows_of
 
 
 def add_rating_optimized(
@@ -88,15 +88,28 @@ def update_users(
     TypeError, ValueError
         If either is not a sparse matrix of finite ratings that fits the model.
     """
+    return _update_rows(USERS, R_new, R, model, n_workers)
+
+
+def update_items(
+    R_new, R, model: Factorization, *, n_workers: int | None = None
+) -> tuple[np.ndarray, sp.csr_array]:
+    """Take in new ratings of many items, U fixed: V and R, as `update_users` returns U and R."""
+    return _update_rows(ITEMS, R_new, R, model, n_workers)
+
+
+def _update_rows(which, R_new, R, model, n_workers):
+    """U or V with the rows that have new ratings solved anew, and R with these ratings."""
     R, R_new = check_fitting(R, model), check_fitting(check_ratings(R_new, "R_new"), model, "R_new")
     keys, keys_new = (rows_of(A).astype(np.int64) * A.shape[1] + A.indices for A in (R, R_new))
     kept = ~np.isin(keys, keys_new, assume_unique=True)
     merged = np.concatenate([keys[kept], keys_new])
     data = np.concatenate([R.data[kept], R_new.data.astype(R.dtype)])
     R = sp.coo_array((data, np.divmod(merged, R.shape[1])), shape=R.shape).tocsr()
-    users, U = np.flatnonzero(np.diff(R_new.indptr)), model.U.copy()
-    U[users] = solve_rows(USERS, R[users], model, n_workers)
-    return U, R
+    rows, X = np.flatnonzero(count_ratings(R_new)[which]), (model.U, model.V)[which].copy()
+    A = R[rows] if which == USERS else R[:, rows].T.tocsr()
+    X[rows] = solve_rows(which, A, model, n_workers)
+    return X, R
 
 
 def _update_row(user, items, values, R, model):
@@ -107,6 +120,7 @@ def _update_row(user, items, values, R, model):
     kept = others[R.indices[start:stop]]
     rated, ratings = R.indices[start:stop][kept], R.data[start:stop][kept]
     if values is not None:
+        values = values.astype(R.dtype)
         rated, ratings = np.concatenate([rated, items]), np.concatenate([ratings, values])
         order = np.argsort(rated)
         rated, ratings = rated[order], ratings[order]
@@ -115,7 +129,7 @@ def _update_row(user, items, values, R, model):
     indptr = R.indptr.copy()
     indptr[user + 1 :] += len(rated) - (stop - start)
     parts = [
-        np.concatenate([old[:start], new.astype(old.dtype, copy=False), old[stop:]])
+        np.concatenate([old[:start], new.astype(old.dtype), old[stop:]])
         for old, new in ((R.data, ratings), (R.indices, rated))
     ]
     R = sp.csr_array((*parts, indptr), shape=R.shape)

@@ -1,0 +1,164 @@
+"""Front ends in ipywidgets (the extra ``widgets``); what they show, other modules compute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from unicodedata import combining, normalize
+
+import ipywidgets as ipw
+import numpy as np
+
+from .checks import check_count
+from .coldstart import most_informative_items, popularity_scores
+from .foldin import check_fitting, fold_in_user
+from .loop import Factorization
+from .plotting import COLOURS
+from .recommend import explain_recommendation, rank_items
+
+
+class RatingWidget(ipw.HBox):
+    """Rate movies, and see at once what is recommended to you, and because of which ratings.
+
+    Search by typing; with nothing typed, it proposes what to rate (`most_informative_items`).
+    Nothing is fitted: `fold_in_user` answers. Before the first rating, `popularity_scores` do.
+
+    Parameters
+    ----------
+    model : Factorization
+    R : scipy.sparse array or matrix, shape (n_users, n_items)
+        The ratings that the model was fitted to.
+    titles : sequence of str, shape (n_items,)
+        Shown as text, whatever they hold.
+    top_n : int
+        How many recommendations.
+    stars : sequence of float
+        The ratings that can be given.
+
+    Attributes
+    ----------
+    ratings : dict of int to float
+        Stars given to items, in the order in which they were given.
+    items, scores : ndarray
+        What is recommended now, and the predicted ratings.
+    shares : list of ndarray
+        For each of them, the share that each rating has in the prediction, in stars.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If R or titles do not fit the model.
+    """
+
+    def __init__(
+        self,
+        model: Factorization,
+        R,
+        titles: Sequence[str],
+        *,
+        top_n: int = 10,
+        stars: Sequence[float] = (1, 2, 3, 4, 5),
+    ):
+        self._popular = popularity_scores(check_fitting(R, model))
+        if len(titles) != len(model.V):
+            raise ValueError(f"{len(titles)} titles for a model of {len(model.V)} items")
+        self._model, self._titles = model, [str(title) for title in titles]
+        self._keys = [_fold_case(title) for title in self._titles]
+        self._top_n, self.ratings, self._history = check_count("top_n", top_n), {}, []
+        wide = {"width": "22em"}
+        self._search = ipw.Text(placeholder="Search for a movie", layout=wide)
+        self._matches = ipw.Select(rows=8, layout=wide)
+        self._stars = [ipw.Button(description=f"{s:g} ★", layout={"width": "4em"}) for s in stars]
+        self._undo, self._reset = (ipw.Button(description=name) for name in ("Undo", "Reset"))
+        self._given, self._shown = ipw.HTML(), ipw.HTML()
+        self._search.observe(lambda _: self._find(), "value")
+        for button, value in zip(self._stars, stars, strict=True):
+            button.on_click(lambda _, value=value: self._rate_selected(value))
+        self._undo.on_click(lambda _: self.undo())
+        self._reset.on_click(lambda _: self.reset())
+        rows = ipw.HBox(self._stars), ipw.HBox([self._undo, self._reset])
+        left = ipw.VBox([self._search, self._matches, *rows, self._given])
+        super().__init__([left, self._shown])
+        self._show()
+
+    def rate(self, item: int, stars: float) -> None:
+        """Give stars to an item, in place of those it may have."""
+        explain_recommendation(item, [item], [stars], self._model)  # or say what is wrong with it
+        self._change(self.ratings | {int(item): float(stars)})
+
+    def undo(self) -> None:
+        """Take the last change back, a reset included."""
+        if self._history:
+            self.ratings = self._history.pop()
+            self._show()
+
+    def reset(self) -> None:
+        """Forget all ratings."""
+        self._change({})
+
+    def _change(self, ratings):
+        self._history.append(self.ratings)
+        self.ratings = ratings
+        self._search.value = ""
+        self._show()
+
+    def _rate_selected(self, stars):
+        if self._matches.value is not None:
+            self.rate(self._matches.value, stars)
+
+    def _find(self):
+        """List what matches all words typed or, if there are none, what is best asked."""
+        words = _fold_case(self._search.value).split()
+        if words:
+            found = [j for j, key in enumerate(self._keys) if all(word in key for word in words)]
+            found = sorted(found, key=lambda j: -self._popular[j])[:50]
+        else:
+            found = most_informative_items(self._model, 5, item_ids=list(self.ratings))
+        self._matches.options = [(self._titles[j], int(j)) for j in found]
+        self._matches.index = 0 if len(found) else None
+
+    def _show(self):
+        """Bring everything that is shown up to date with the ratings."""
+        given = list(self.ratings), list(self.ratings.values())
+        u, V = fold_in_user(*given, self._model), self._model.V
+        if not self.ratings:  # a model like any other, with one factor
+            u, V = np.ones(1), self._popular[:, None]
+        self.items, self.scores = rank_items(u, V, given[0], self._top_n)
+        self.shares = [explain_recommendation(j, *given, self._model)[0] for j in self.items]
+        self._undo.disabled, self._reset.disabled = not self._history, not self.ratings
+        colours = [COLOURS[k % len(COLOURS)] for k in range(len(self.ratings))]
+        rows = [
+            f'<div><span style="color:{colour}">■</span> {self._text(j)}: {stars:g} ★</div>'
+            for colour, (j, stars) in zip(colours, self.ratings.items(), strict=True)
+        ]
+        self._given.value = "<b>Your ratings</b>" + "".join(rows or ["<div>none yet</div>"])
+        longest = max((np.abs(part).sum() for part in self.shares), default=0)
+        table = "".join(
+            f"<tr><td>{self._text(j)}</td><td>{score:.2f}</td>"
+            f"<td>{self._bar(shares, colours, 12 / (longest or 1))}</td></tr>"
+            for j, score, shares in zip(self.items, self.scores, self.shares, strict=True)
+        )
+        head = "<tr><th>Recommended</th><th>stars</th><th>less and more, by your ratings</th></tr>"
+        self._shown.value = f"<table>{head}{table}</table>"
+        self._find()
+
+    def _text(self, item):
+        return escape(self._titles[item], quote=True)
+
+    def _bar(self, shares, colours, scale):
+        """Negative shares to the left of a line, positive ones to the right, in em."""
+        sides = {True: "", False: ""}
+        for item, share, colour in zip(self.ratings, shares, colours, strict=True):
+            style = f"display:inline-block;height:1em;background:{colour}"
+            title = f"{self._text(item)}: {share:+.2f}"
+            width = abs(share) * scale
+            part = f'<span title="{title}" style="{style};width:{width:.3f}em"></span>'
+            sides[bool(share > 0)] += part
+        cell = '<td style="width:12em;line-height:1;padding:0;text-align:{}{}">{}</td>'
+        right = cell.format("left", ";border-left:1px solid", sides[True])
+        return f"<table><tr>{cell.format('right', '', sides[False])}{right}</tr></table>"
+
+
+def _fold_case(text):
+    """Text without case and accents, to be searched."""
+    return "".join(c for c in normalize("NFKD", text.casefold()) if not combining(c))
