@@ -11,7 +11,7 @@ from .loop import Factorization
 from .metrics import count_ratings
 
 
-def popularity_scores(R, shrinkage: float = 10.0) -> np.ndarray:
+def popularity_scores(R, shrinkage: float = 5.0) -> np.ndarray:
     r"""Mean rating of each item, drawn to the mean of all as long as its ratings are few.
 
     .. math:: \frac{\sum_i r_{ij} + s \mu}{n_j + s}

@@ -14,6 +14,7 @@ from .ridge import solve_row
 
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#666666"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY)  # told apart by every kind of eye, and in print
+MORE_COLOURS = (*COLOURS, "#E69F00", "#56B4E9", "#000000")  # on screens
 
 
 def _axes(ax: Axes | None, title: str, xlabel: str = "", ylabel: str = "", size=(6.4, 4)) -> Axes:

@@ -13,8 +13,10 @@ from .checks import check_count
 from .coldstart import most_informative_items, popularity_scores
 from .foldin import check_fitting, fold_in_user
 from .loop import Factorization
-from .plotting import COLOURS
+from .plotting import MORE_COLOURS
 from .recommend import explain_recommendation, rank_items
+
+_SIDE, _LINE = 8, "border-left:1px solid"  # of a bar: em to either side, and what is between
 
 
 class RatingWidget(ipw.HBox):
@@ -78,6 +80,7 @@ class RatingWidget(ipw.HBox):
         self._reset.on_click(lambda _: self.reset())
         rows = ipw.HBox(self._stars), ipw.HBox([self._undo, self._reset])
         left = ipw.VBox([self._search, self._matches, *rows, self._given])
+        left.layout.flex = "0 0 24em"
         super().__init__([left, self._shown])
         self._show()
 
@@ -126,20 +129,23 @@ class RatingWidget(ipw.HBox):
         self.items, self.scores = rank_items(u, V, given[0], self._top_n)
         self.shares = [explain_recommendation(j, *given, self._model)[0] for j in self.items]
         self._undo.disabled, self._reset.disabled = not self._history, not self.ratings
-        colours = [COLOURS[k % len(COLOURS)] for k in range(len(self.ratings))]
+        colours = [MORE_COLOURS[k % len(MORE_COLOURS)] for k in range(len(self.ratings))]
         rows = [
-            f'<div><span style="color:{colour}">■</span> {self._text(j)}: {stars:g} ★</div>'
+            f'<div style="line-height:1.5"><span style="color:{colour}">■</span> '
+            f"{self._text(j)}: {stars:g} ★</div>"
             for colour, (j, stars) in zip(colours, self.ratings.items(), strict=True)
         ]
         self._given.value = "<b>Your ratings</b>" + "".join(rows or ["<div>none yet</div>"])
-        longest = max((np.abs(part).sum() for part in self.shares), default=0)
+        sides = [abs(part[part * sign > 0].sum()) for part in self.shares for sign in (-1, 1)]
+        scale = _SIDE / max(sides) if any(sides) else 0
         table = "".join(
             f"<tr><td>{self._text(j)}</td><td>{score:.2f}</td>"
-            f"<td>{self._bar(shares, colours, 12 / (longest or 1))}</td></tr>"
+            f"<td>{self._bar(shares, colours, scale)}</td></tr>"
             for j, score, shares in zip(self.items, self.scores, self.shares, strict=True)
         )
-        head = "<tr><th>Recommended</th><th>stars</th><th>less and more, by your ratings</th></tr>"
-        self._shown.value = f"<table>{head}{table}</table>"
+        head = "".join(f"<th>{name}</th>" for name in ("recommended", "stars", "less ← → more"))
+        style = "line-height:1.5;border-spacing:0.7em 0.2em"
+        self._shown.value = f'<table style="{style}"><tr>{head}</tr>{table}</table>'
         self._find()
 
     def _text(self, item):
@@ -149,14 +155,12 @@ class RatingWidget(ipw.HBox):
         """Negative shares to the left of a line, positive ones to the right, in em."""
         sides = {True: "", False: ""}
         for item, share, colour in zip(self.ratings, shares, colours, strict=True):
-            style = f"display:inline-block;height:1em;background:{colour}"
-            title = f"{self._text(item)}: {share:+.2f}"
-            width = abs(share) * scale
-            part = f'<span title="{title}" style="{style};width:{width:.3f}em"></span>'
-            sides[bool(share > 0)] += part
-        cell = '<td style="width:12em;line-height:1;padding:0;text-align:{}{}">{}</td>'
-        right = cell.format("left", ";border-left:1px solid", sides[True])
-        return f"<table><tr>{cell.format('right', '', sides[False])}{right}</tr></table>"
+            title, width = f"{self._text(item)}: {share:+.2f}", abs(share) * scale
+            style = f"width:{width:.3f}em;height:1em;background:{colour}"
+            sides[bool(share > 0)] += f'<div title="{title}" style="{style}"></div>'
+        box = '<div style="display:flex;width:{}em;{}">{}</div>'
+        left = box.format(_SIDE, "justify-content:flex-end", sides[False])
+        return f'<div style="display:flex">{left}{box.format(_SIDE, _LINE, sides[True])}</div>'
 
 
 def _fold_case(text):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from alsnb import als_matrix_factorization_parallel, lapack
-from alsnb.lapack import scratch, solve_by_lu, solve_in_place
+from alsnb.lapack import scratch, solve_by_lu, solve_in_place, solve_positive
 
 
 @pytest.fixture(params=["compiled", "NumPy's"])
@@ -57,6 +57,38 @@ def test_only_cholesky_asks_for_positive_definite_matrices():
     pytest.importorskip("numba")
     with pytest.raises(np.linalg.LinAlgError, match="positive definite"):
         solve_in_place(A, b)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1, 2, 7, 40])
+def test_one_system_is_solved_and_stays(size, dtype, order):
+    systems, b = make_systems(1, size, dtype)
+    A, b = np.array(systems[0], order=order), b[0]
+    before = A.tobytes(), b.tobytes()
+    x = solve_positive(A, b)
+    expected = np.linalg.inv(A.astype(float)) @ b
+    assert (x.dtype, x.shape) == (dtype, (size,))
+    atol = (2e-4 if dtype == np.float32 else 1e-11) * abs(expected).max()
+    np.testing.assert_allclose(x, expected, rtol=0, atol=atol)
+    assert (A.tobytes(), b.tobytes()) == before
+
+
+@pytest.mark.parametrize("kinds", [(np.float32, float), (float, np.float32), (int, int)])
+def test_one_system_of_mixed_dtypes_is_solved_in_double_precision(kinds):
+    A, b = np.array([[4, 1], [1, 3]], kinds[0]), np.array([1, 2], kinds[1])
+    x = solve_positive(A, b)
+    assert x.dtype == np.float64
+    np.testing.assert_allclose(x, [1 / 11, 7 / 11], rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_one_system_that_is_not_positive_is_solved_all_the_same(dtype):
+    A, b = np.array([[0, 2], [2, 1]], dtype), np.array([2, 3], dtype)
+    np.testing.assert_allclose(solve_positive(A, b), [1, 1], rtol=1e-6)
+    np.testing.assert_allclose(solve_positive(-np.eye(2, dtype=dtype), b), [-2, -3], rtol=1e-6)
+    with pytest.raises(np.linalg.LinAlgError):
+        solve_positive(np.ones((2, 2), dtype), b)
 
 
 def test_compiled_once_however_many_threads_ask():

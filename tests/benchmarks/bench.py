@@ -16,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 
+import live
 import numpy as np
 import scipy
 import scipy.sparse as sp
@@ -228,6 +229,22 @@ def growth(options):
     return {"ratings": rows, "exponent": exponent, "factors": by_f, "exponent in f": exponent_f}
 
 
+def live_updates(options):
+    """(e): single users, crowds, and how good updates are."""
+    tables = {
+        "milliseconds, f = 100": lambda: live.latencies(options.repeats),
+        "10,000 users with 20 ratings, f = 64; ten of 12,000": lambda: live.crowd(memory_held),
+        "RMSE of 200 users, tuned settings": lambda: live.quality(live.TUNED, 200),
+        "RMSE of 20 users, the reference's": lambda: live.quality(live.REFERENCE, 20),
+        "RMSE above a fit anew, by new ratings": live.drift,
+    }
+    results = {}
+    for title, measure in tables.items():
+        results[title] = measure()
+        show(title, results[title])
+    return results
+
+
 def describe_machine(options):
     """Processor, cores, versions and BLAS."""
     cpu = platform.processor() or platform.machine()
@@ -246,7 +263,7 @@ def describe_machine(options):
     }
 
 
-SECTIONS = {"movielens": movielens, "big": big, "growth": growth}
+SECTIONS = {"movielens": movielens, "big": big, "growth": growth, "live": live_updates}
 
 
 def main():

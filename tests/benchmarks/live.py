@@ -1,0 +1,203 @@
+"""The section 'live' of bench.py: what single users wait for, and what updates leave out."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import scipy.sparse as sp
+
+from alsnb import (
+    Factorization,
+    add_rating_optimized,
+    als_matrix_factorization_parallel,
+    calculate_residuals,
+    fold_in_user,
+    fold_in_users,
+    load_movielens,
+    rank_items,
+    recommend_batch,
+    recommend_items,
+    update_items,
+    update_users,
+)
+
+ITEMS, STARS = np.array([318, 306, 172, 659, 292, 990]), np.array([5.0, 4, 3, 5, 4, 5])
+REFERENCE = {"n_factors": 100, "lambda_reg": 0.1, "n_iterations": 20}
+TUNED = {"n_factors": 10, "lambda_reg": 12, "bias": True, "bias_reg": (5, 2), "n_iterations": 15}
+
+
+def fit(R, **settings):
+    """A fit by threads, always from the same start."""
+    return als_matrix_factorization_parallel(R, verbose=False, rng=0, **settings)
+
+
+def milliseconds(calls):
+    """Median time of each of some calls, after one that warms up."""
+    calls[0]()
+    times = []
+    for call in calls:
+        begin = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - begin)
+    return 1e3 * float(np.median(times))
+
+
+def ours(R, dtype, repeats):
+    """Ours, of one dtype: milliseconds, and how many updates a full retraining is worth."""
+    R = R.astype(dtype)
+    model = fit(R, **REFERENCE, dtype=dtype)
+    users = np.random.default_rng(0).choice(R.shape[0], 200, replace=False)
+    six = [partial(fold_in_user, ITEMS, STARS, model)] * 500
+    both = [lambda: rank_items(fold_in_user(ITEMS, STARS, model), model.V, ITEMS)] * 500
+    updates = [partial(add_rating_optimized, int(u), ITEMS, STARS, R, model) for u in users]
+    row = {
+        "newcomer": milliseconds(six),
+        "newcomer, top ten": milliseconds(both),
+        "update": milliseconds(updates),
+        "top ten for all": milliseconds([lambda: recommend_batch(model.U, model.V, R)] * 20),
+        "full retraining": milliseconds([lambda: fit(R, **REFERENCE, dtype=dtype)] * repeats),
+    }
+    return row | {"retraining / update": row["full retraining"] / row["update"]}
+
+
+def implicit(R, repeats):
+    """The library implicit: another objective, the same sizes."""
+    from implicit.als import AlternatingLeastSquares
+
+    model = AlternatingLeastSquares(factors=100, num_threads=2, use_gpu=False, random_state=0)
+    R = sp.csr_matrix(R.astype(np.float32))
+    model.fit(R, show_progress=False)
+    place = np.zeros(len(ITEMS), int), ITEMS
+    row = sp.csr_matrix((STARS.astype(np.float32), place), shape=(1, R.shape[1]))
+    options = {"N": 10, "recalculate_user": True}
+    every = np.arange(R.shape[0])
+    return {
+        "newcomer": milliseconds([lambda: model.recalculate_user(0, row)] * 500),
+        "newcomer, top ten": milliseconds([lambda: model.recommend(0, row, **options)] * 500),
+        "top ten for all": milliseconds([lambda: model.recommend(every, R, N=10)] * 20),
+    }
+
+
+def cmfrec(R, repeats):
+    """The library cmfrec, without biases: the same objective."""
+    import pandas as pd
+    from cmfrec import CMF
+
+    R = R.tocoo()
+    table = pd.DataFrame({"UserId": R.coords[0], "ItemId": R.coords[1], "Rating": R.data})
+    settings = {"user_bias": False, "item_bias": False, "center": False, "verbose": False}
+    model = CMF(k=100, niter=2, lambda_=0.1, use_cg=False, nthreads=2, **settings).fit(table)
+    newcomer = partial(model.factors_warm, X_col=ITEMS, X_val=STARS)
+    return {"newcomer": milliseconds([newcomer] * 500)}
+
+
+def latencies(repeats):
+    """Milliseconds at f = 100, λ = 0.1, on all of MovieLens 100K."""
+    R = load_movielens("100k").R
+    rows = {dtype.__name__: ours(R, dtype, repeats) for dtype in (np.float64, np.float32)}
+    for peer in (implicit, cmfrec):
+        if importlib.util.find_spec(peer.__name__):
+            rows[peer.__name__] = peer(R, repeats)
+    columns = rows["float64"]
+    return [
+        {"who": who} | {name: row.get(name, float("nan")) for name in columns}
+        for who, row in rows.items()
+    ]
+
+
+def crowd(memory_held):
+    """10,000 newcomers with 20 ratings each, f = 64, and ten of 12,000 items for each of them."""
+    rng, n, m, k = np.random.default_rng(0), 10_000, 12_000, 20
+    items = np.concatenate([np.sort(rng.choice(m, k, replace=False)) for _ in range(n)])
+    ratings = rng.integers(1, 6, n * k).astype(float)
+    R = sp.csr_array((ratings, items, np.arange(0, n * k + 1, k)), shape=(n, m))
+    V, errors = rng.normal(0, 0.3, (m, 64)), np.ones(1)
+    model = Factorization(np.zeros((1, 64)), V, errors, None, errors, 0.1, 0.0)
+    row = {"fold in, s": milliseconds([lambda: fold_in_users(R, model)] * 5) / 1e3}
+    U = fold_in_users(R, model)
+    recommend_batch(U[:10], V, R[:10])  # loads and warms up what is needed
+    before = memory_held(peak=False)
+    recommend_batch(U, V, R)
+    row["memory of top ten, MB"] = memory_held() - before  # all that came before took less
+    row["top ten, s"] = milliseconds([lambda: recommend_batch(U, V, R)] * 5) / 1e3
+    return [row]
+
+
+def quality(settings, n_users):
+    """RMSE on six ratings that are added, and on held-out ones: before, updated, retrained."""
+    R, scores = load_movielens("100k").R, []
+    counts = np.diff(R.indptr)
+    rows = np.repeat(np.arange(R.shape[0]), counts)
+    chosen = np.random.default_rng(0).choice(np.flatnonzero(counts >= 30), n_users, replace=False)
+    for user in chosen.tolist():
+        start, stop = R.indptr[user], R.indptr[user + 1]
+        order = start + np.random.default_rng(user).permutation(stop - start)
+        new, held = np.sort(order[:6]), np.sort(order[6 : 6 + max(6, len(order) // 5)])
+        kept = np.ones(R.nnz, bool)
+        kept[np.concatenate([new, held])] = False
+        known = sp.coo_array((R.data[kept], (rows[kept], R.indices[kept])), shape=R.shape).tocsr()
+        before = fit(known, **settings)
+        items = R.indices[new]
+        U, R_new = add_rating_optimized(user, items, R.data[new], known, before)
+        updated = replace(before, U=U)
+        six = sp.coo_array((R.data[new], (rows[new], items)), shape=R.shape).tocsr()
+        both = replace(updated, V=update_items(six, R_new, updated)[0])
+        both = replace(both, U=update_users(six, R_new, both)[0])
+        models = before, updated, both, fit(R_new, **settings)
+        tops = [recommend_items(user, m.U, m.V, R_new)[0] for m in models]
+        scores.append([])
+        for m, top in zip(models, tops, strict=True):
+            rmse = [
+                np.sqrt(np.mean((R.data[k] - np.clip(m.V[R.indices[k]] @ m.U[user], 1, 5)) ** 2))
+                for k in (new, held)
+            ]
+            scores[-1].append([*rmse, len(np.intersect1d(top, tops[-1]))])
+    scores = np.array(scores)
+    spread = (scores - scores[:, -1:]).std(axis=0, ddof=1) / np.sqrt(n_users)
+    names = ("before", "user's row", "and movies' rows", "full retraining")
+    return [
+        {"model": name, "new": mean[0], "held out": mean[1], "top ten shared": mean[2]}
+        | {"± new": error[0], "± held out": error[1]}
+        for name, mean, error in zip(names, scores.mean(axis=0), spread, strict=True)
+    ]
+
+
+def drift():
+    """RMSE above a fit anew, on ratings of known users, as new ratings come in; five starts."""
+    data, sums = load_movielens("100k"), {}
+    log = data.ratings.sort_values("timestamp", kind="stable")
+    places = [np.searchsorted(getattr(data, f"{s}_ids"), log[f"{s}_id"]) for s in ("user", "item")]
+    values = log["rating"].to_numpy(float)
+
+    def batch(start, stop):
+        where = tuple(place[start:stop] for place in places)
+        return sp.coo_array((values[start:stop], where), shape=data.R.shape).tocsr()
+
+    for first in range(30_000, 70_001, 10_000):
+        so_far, step = batch(0, first), first // 20
+        frozen = users = both = fit(so_far, **TUNED)
+        for k in range(16):
+            start = first + k * step
+            arriving = batch(start, start + step)
+            if not arriving.nnz:
+                break
+            rows = np.repeat(np.arange(data.R.shape[0]), np.diff(arriving.indptr))
+            met = np.diff(so_far.indptr)[rows] > 0
+            models = frozen, users, both, fit(so_far, **TUNED)
+            errors = [calculate_residuals(arriving, m.U, m.V, clip=(1, 5))[met] for m in models]
+            found = np.array([met.sum(), *(np.sum(e**2) for e in errors)])
+            sums[k // 2] = sums.get(k // 2, 0) + found
+            users = replace(users, U=update_users(arriving, so_far, users)[0])
+            both = replace(both, U=update_users(arriving, so_far, both)[0])
+            V, so_far = update_items(arriving, so_far, both)
+            both = replace(both, V=V)
+    rows = []
+    for k, found in sums.items():
+        frozen, users, both, anew = np.sqrt(found[1:] / found[0])
+        rows.append({"new ratings, %": f"{10 * k}-{10 * k + 10}", "anew": anew})
+        rows[-1] |= {"frozen": frozen - anew, "users": users - anew, "both": both - anew}
+    return rows
