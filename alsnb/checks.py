@@ -53,7 +53,8 @@ def check_rows(R, name: str = "R") -> sp.csr_array:
 
     Of a CSR matrix known to be canonical the ratings are not looked at: who uses a row checks it.
     """
-    if getattr(R, "format", None) == "csr" and R.dtype.kind == "f" and R.has_canonical_format:
+    known = getattr(R, "format", None) == "csr" and R.dtype in (np.float32, np.float64)
+    if known and R.ndim == 2 and R.has_canonical_format:
         return R
     return check_ratings(R, name)
 
@@ -71,7 +72,14 @@ def check_positions(name: str, values, size: int) -> np.ndarray:
         raise IndexError(f"{name} holds {bad}; the model has 0 to {size - 1}")
     if len(set(positions.tolist())) < len(positions):
         raise ValueError(f"{name} holds a position twice; keep one rating each")
-    return positions
+    return positions.astype(np.intp, copy=False)
+
+
+def check_position(name: str, value, size: int, where: str = "the model") -> int:
+    """Return `value` as a position under `size`, or raise IndexError or TypeError."""
+    if not 0 <= check_count(name, value, low=None) < size:
+        raise IndexError(f"{name} {value} is out of range; {where} has {name}s 0 to {size - 1}")
+    return int(value)
 
 
 def check_row(name: str, values, ratings, size: int) -> tuple[np.ndarray, np.ndarray]:

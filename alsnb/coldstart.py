@@ -38,6 +38,7 @@ def popularity_scores(R, shrinkage: float = 5.0) -> np.ndarray:
     return mean + sums / np.maximum(n + shrinkage, np.finfo(float).tiny)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is an error
 def most_informative_items(
     model: Factorization, n_items: int = 5, *, item_ids=(), among=None
 ) -> np.ndarray:
@@ -89,6 +90,8 @@ def most_informative_items(
     precision += model.columns.lambda_reg[USERS] * n**model.reg_exponent * np.eye(Y.shape[1])
     covariance, chosen = np.linalg.inv(precision), []
     gains = np.einsum("kf,kf->k", Y @ covariance, Y)  # yᵀΣy of each
+    if not np.isfinite(gains).all():
+        raise ValueError("the model's factors hold NaN or ∞, or are too large")
     for _ in range(n_items):
         best = int(np.argmax(gains))
         chosen.append(best)

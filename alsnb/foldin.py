@@ -114,6 +114,7 @@ def _fold_in(which, positions, ratings, model):
     return solve_one(which, *check_row(name, positions, ratings, n), model)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is an error
 def solve_one(which, positions, ratings, model):
     """All columns of one row, by `solve_row`; what is given is not checked."""
     Y, offsets, penalty, gram, shared = row_terms(which, positions, model)
@@ -126,6 +127,7 @@ def solve_one(which, positions, ratings, model):
     return _check_finite(model.columns.place(which, x[None])[0])
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def solve_rows(which, A, model, n_workers):
     """All columns of the rows of A, by the block kernel; what is given is not checked."""
     A = A.astype(model.V.dtype, copy=False)
@@ -144,18 +146,21 @@ def solve_rows(which, A, model, n_workers):
     return _check_finite(columns.place(which, X))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _append(which, R_new, R, model):
     R, A = check_fitting(R, model), _check_new(which, R_new, model)
     new = solve_rows(which, A, model, None)
     fields = {"UV"[which]: np.concatenate([(model.U, model.V)[which], new])}
     if model.partners is not None:
         factors = (model.V, model.U)[which][:, : model.columns.f]
-        rows = fit_partner(factors, _count_as_one(A) @ factors, model.implicit_reg)
+        sums = _count_as_one(A.astype(new.dtype)) @ factors
+        rows = _check_finite(fit_partner(factors, sums, model.implicit_reg))
         partners = list(model.partners)
-        partners[1 - which] = np.concatenate([partners[1 - which], rows.astype(new.dtype)])
+        partners[1 - which] = np.concatenate([partners[1 - which], rows])
         fields["partners"] = tuple(partners)
     stack = sp.vstack if which == USERS else sp.hstack
     A = (A if which == USERS else A.T).astype(R.dtype)
+    _check_finite(A.data)  # if R is less precise
     return replace(model, **fields), sp.csr_array(stack([R, A], format="csr"))
 
 
@@ -182,9 +187,9 @@ def check_fitting(R, model, name: str = "R") -> sp.csr_array:
 
 
 def _check_new(which, R_new, model):
-    """Return the ratings of new rows, a row each, of the model's dtype; or raise."""
+    """Return the ratings of new rows, a row each; or raise."""
     check_model(model)
-    A = check_ratings(R_new, "R_new", dtype=model.V.dtype)
+    A = check_ratings(R_new, "R_new")
     fixed, name = (model.V, "V") if which == USERS else (model.U, "U")
     if A.shape[1 - which] != len(fixed):
         kind = ("columns", "rows")[which]

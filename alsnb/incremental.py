@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from .checks import check_count, check_positions, check_ratings, check_row
+from .checks import check_position, check_positions, check_ratings, check_row
 from .columns import ITEMS, USERS
 from .foldin import check_fitting, solve_one, solve_rows
 from .loop import Factorization
@@ -98,6 +98,7 @@ def update_items(
     return _update_rows(ITEMS, R_new, R, model, n_workers)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _update_rows(which, R_new, R, model, n_workers):
     """U or V with the rows that have new ratings solved anew, and R with these ratings."""
     R, R_new = check_fitting(R, model), check_fitting(check_ratings(R_new, "R_new"), model, "R_new")
@@ -112,6 +113,7 @@ def _update_rows(which, R_new, R, model, n_workers):
     return X, R
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is an error
 def _update_row(user, items, values, R, model):
     """U and R with some ratings of a user replaced, or removed."""
     start, stop = R.indptr[user : user + 2]
@@ -138,7 +140,5 @@ def _update_row(user, items, values, R, model):
 
 
 def _check_user(user, R, model):
-    R, user = check_fitting(R, model), check_count("user", user, low=None)
-    if not 0 <= user < R.shape[0]:
-        raise IndexError(f"user {user} is out of range; R has users 0 to {R.shape[0] - 1}")
-    return R, user
+    R = check_fitting(R, model)
+    return R, check_position("user", user, R.shape[0], "R")

@@ -101,6 +101,8 @@ def solve_positive(A: np.ndarray, b: np.ndarray) -> np.ndarray:
     `A` (size × size) and `b` (size) stay as they are. Raises numpy.linalg.LinAlgError if A is
     singular.
     """
+    if not b.size:  # which SciPy's wrapper refuses
+        return np.linalg.solve(A, b)
     posv = sposv if np.result_type(A, b) == np.float32 else dposv
     _, x, info = posv(A.T, b)  # the transpose, which is the same, lies in Fortran's order
     return x if info == 0 else np.linalg.solve(A, b)

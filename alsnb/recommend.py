@@ -7,7 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from .blas import one_blas_thread
-from .checks import check_count, check_factors, check_positions, check_row, check_rows
+from .checks import (
+    check_count,
+    check_factors,
+    check_position,
+    check_positions,
+    check_row,
+    check_rows,
+)
 from .coldstart import popularity_scores
 from .columns import USERS
 from .executors import count_cores
@@ -51,16 +58,11 @@ def recommend_items(user: int, U, V, R, top_n: int = 10) -> tuple[np.ndarray, np
     """
     R = check_rows(R)
     U, V = check_factors(R, U, V)
-    user, top_n = check_count("user", user, low=None), check_count("top_n", top_n)
-    if not 0 <= user < R.shape[0]:
-        raise IndexError(f"user {user} is out of range; R has users 0 to {R.shape[0] - 1}")
+    user, top_n = check_position("user", user, R.shape[0], "R"), check_count("top_n", top_n)
     seen = R.indices[R.indptr[user] : R.indptr[user + 1]]
-    if not len(seen) and not U[user].any():
+    if R.nnz and not len(seen) and not U[user].any():
         return _rank(popularity_scores(R), seen, top_n)
-    scores = V @ U[user]
-    if not np.isfinite(scores).all():
-        raise ValueError(f"the factors predict NaN or ∞ for user {user}; was the fit interrupted?")
-    return _rank(scores, seen, top_n)
+    return _rank(_predict(U[[user]], V, user)[0], seen, top_n)
 
 
 def rank_items(u, V, seen=(), top_n: int = 10) -> tuple[np.ndarray, np.ndarray]:
@@ -72,10 +74,8 @@ def rank_items(u, V, seen=(), top_n: int = 10) -> tuple[np.ndarray, np.ndarray]:
     u, V, top_n = np.asarray(u), np.asarray(V), check_count("top_n", top_n)
     if u.ndim != 1 or V.shape[1:] != u.shape:
         raise ValueError(f"u must be as long as a row of V, got shapes {u.shape} and {V.shape}")
-    seen, scores = check_positions("seen", seen, len(V)), V @ u
-    if not np.isfinite(scores).all():
-        raise ValueError("u and V predict NaN or ∞")
-    return _rank(scores, seen, top_n)
+    seen = check_positions("seen", seen, len(V))
+    return _rank(_predict(u[None], V)[0], seen, top_n)
 
 
 def recommend_batch(
@@ -85,9 +85,8 @@ def recommend_batch(
 
     Parameters
     ----------
-    U, V, R :
+    U, V, R, top_n :
         As for `recommend_items`; for some users only, their rows of U and of R.
-    top_n : int
     n_workers : int, optional
         Threads; by default as many as there are cores.
 
@@ -98,33 +97,29 @@ def recommend_batch(
     scores : ndarray, of the same shape
         Predicted ratings, in stars; −∞ where items are −1.
 
-    Raises
-    ------
-    TypeError, ValueError
-        As `recommend_items`.
+    Raises TypeError or ValueError as `recommend_items` does.
     """
     R = check_rows(R)
     U, V = check_factors(R, U, V)
     top_n = min(check_count("top_n", top_n), len(V))
     n_workers = count_cores() if n_workers is None else check_count("n_workers", n_workers)
     unknown = (np.diff(R.indptr) == 0) & ~U.any(axis=1)
-    popular = popularity_scores(R) if unknown.any() else None
     items = np.empty((len(U), top_n), np.intp)
     scores = np.empty((len(U), top_n), np.result_type(U, V, np.float32))
     step = max(1, _BLOCK // len(V))
 
     def recommend(start):
         part = slice(start, start + step)
-        block = U[part] @ V.T
-        if popular is not None:
-            block[unknown[part]] = popular
+        block = _predict(U[part], V, start)
         ends = R.indptr[start : start + len(block) + 1]
         rows = np.repeat(np.arange(len(block)), np.diff(ends))
         block[rows, R.indices[ends[0] : ends[-1]]] = -np.inf
-        items[part], scores[part] = _select(block, top_n, start)
+        items[part], scores[part] = _select(block, top_n)
 
     with one_blas_thread(), ThreadPoolExecutor(n_workers) as pool:
         list(pool.map(recommend, range(0, len(U), step)))
+    if R.nnz and unknown.any():
+        items[unknown], scores[unknown] = _rank(popularity_scores(R), [], top_n)
     return items, scores
 
 
@@ -149,18 +144,14 @@ def similar_items(
         Best first; neither the item itself nor, with cosine, items whose factors are zero.
     similarities : ndarray, shape (≤ top_n,)
 
-    Raises
-    ------
-    IndexError
-        If there is no such item.
-    TypeError, ValueError
-        If an argument is of the wrong kind, or the cosine of an item without factors is asked for.
+    Raises IndexError if there is no such item, and TypeError or ValueError if an argument is of the
+    wrong kind, or the cosine of an item without factors is asked for.
     """
     V, top_n = check_model(model).V[:, : model.columns.f], check_count("top_n", top_n)
-    item = int(check_positions("item", check_count("item", item, low=None), len(V))[0])
+    item = check_position("item", item, len(V))
     if measure not in ("cosine", "dot"):
         raise ValueError(f"measure must be 'cosine' or 'dot', got {measure!r}")
-    scores, left_out = V @ V[item], np.array([item])
+    scores, left_out = _predict(V[[item]], V)[0], np.array([item])
     if measure == "cosine":
         norms = np.linalg.norm(V, axis=1)
         if norms[item] == 0:
@@ -195,24 +186,34 @@ def explain_recommendation(
     baseline : float
         What would be predicted without any ratings: μ + b_j with biases, or 0.
 
-    Raises
-    ------
-    IndexError, TypeError, ValueError
-        As `fold_in_user`.
-
-    References
-    ----------
-    Hu, Koren and Volinsky (2008), section 5, for implicit feedback.
+    Raises what `fold_in_user` does. Source: Hu, Koren and Volinsky (2008), section 5.
     """
     V = check_model(model).V
-    item = check_positions("item", check_count("item", item, low=None), len(V))
+    item = [check_position("item", item, len(V))]
     items, ratings = check_row("item_ids", item_ids, ratings, len(V))
     Y, offsets, penalty, gram, shared = row_terms(USERS, items, model)
     y, baseline = model.columns.hold(USERS, V[item])
-    weights = solve_row(Y, np.zeros(len(Y), Y.dtype), penalty, gram=gram, rhs=y[0])
-    shares = Y @ weights * (ratings - (0 if offsets is None else offsets))
-    shares += 0 if shared is None else shared @ weights
+    r = ratings - (0 if offsets is None else offsets)
+    if shared is None:  # A⁻¹ pushed through: y regressed on the rows of Y gives each one's weight
+        shares = solve_row(Y.T, y[0], penalty) * r
+    else:
+        weights = solve_row(Y, np.zeros(len(Y), Y.dtype), penalty, gram=gram, rhs=y[0])
+        shares = Y @ weights * r + shared @ weights
+    if not np.isfinite(shares).all() or not np.isfinite(y).all():
+        raise ValueError("the shares are NaN or ∞: ratings or factors are, or are too large")
     return shares, 0.0 if baseline is None else float(baseline[0])
+
+
+def _predict(X, V, first_user=None):
+    """Scores of all items for some rows of factors, finite; `first_user` is the first one's."""
+    X, V = (array.astype(np.result_type(array, np.float32), copy=False) for array in (X, V))
+    with np.errstate(over="ignore", invalid="ignore"):
+        scores = X @ V.T
+    if not np.isfinite(scores).all():
+        bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))[0]
+        who = "" if first_user is None else f" for user {first_user + bad}"
+        raise ValueError(f"the factors predict NaN or ∞{who}; was the fit interrupted?")
+    return scores
 
 
 def _rank(scores, left_out, top_n):
@@ -226,7 +227,7 @@ def _rank(scores, left_out, top_n):
     return items, scores[items]
 
 
-def _select(block, top_n, first_user):
+def _select(block, top_n):
     """Columns and values of the `top_n` largest of each row, or −1 and −∞ where all others are −∞.
 
     The largest of each group of columns are looked at first: what is among the `top_n` of a row is
@@ -235,8 +236,6 @@ def _select(block, top_n, first_user):
     n_rows, n_columns = block.shape
     starts = np.arange(0, n_columns, max(1, n_columns // (4 * top_n)))
     largest = np.maximum.reduceat(block, starts, axis=1)
-    if len(bad := np.flatnonzero(~(largest < np.inf).all(axis=1))):
-        raise ValueError(f"the factors predict NaN or ∞ for user {first_user + bad[0]}")
     threshold = np.partition(largest, -top_n, axis=1)[:, -top_n, None]
     rows, columns = np.divmod(np.flatnonzero(block >= threshold), n_columns)
     values = block[rows, columns]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zipfile
-from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +18,7 @@ from .loop import Factorization
 FORMAT, VERSION = "alsnb model", 1
 _ARRAYS = ("U", "V", "train_errors", "test_errors", "objectives")
 _PARTNERS = ("partner_of_U", "partner_of_V")
+_SETTINGS = ("lambda_reg", "reg_exponent", "bias_reg", "implicit_weight", "implicit_reg")
 
 
 class ModelFileError(ValueError):
@@ -53,10 +54,10 @@ def save_model(model: Factorization, path) -> Path:
     arrays = {name: getattr(check_model(model), name) for name in _ARRAYS}
     arrays |= dict(zip(_PARTNERS, model.partners or (None, None), strict=True))
     arrays = {name: array for name, array in arrays.items() if array is not None}
-    settings = {f.name: getattr(model, f.name) for f in fields(model) if f.name not in _ARRAYS}
-    del settings["partners"]
-    about = json.dumps({"format": FORMAT, "version": VERSION, "settings": settings})
+    settings = {name: getattr(model, name) for name in _SETTINGS}
     _build(dict(arrays), settings)  # or it could not be read
+    about = {"format": FORMAT, "version": VERSION, "settings": settings}
+    about = json.dumps(about | {"sha256": _digest(arrays, settings)})
     with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         part = Path(folder, "model.npz")
         with open(part, "xb") as file:
@@ -91,23 +92,37 @@ def load_model(path) -> Factorization:
             with zipfile.ZipFile(file) as archive:
                 if any(member.compress_type for member in archive.infolist()):
                     raise ValueError("it is compressed")  # and might be of any size
+            file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
                 about = json.loads(str(archive["about"]))
                 if about["format"] != FORMAT:
                     raise ValueError(f"its format is {about['format']!r}")
                 if about["version"] != VERSION:
                     raise ValueError(f"its version is {about['version']!r}, this reads {VERSION}")
-                names = [name for name in (*_ARRAYS, *_PARTNERS) if name in archive.files]
-                return _build({name: archive[name] for name in names}, about["settings"])
+                arrays = {name: archive[name] for name in archive.files if name != "about"}
+                if about["sha256"] != _digest(arrays, about["settings"]):
+                    raise ValueError("it is damaged: its SHA-256 is not the one that it was given")
+                return _build(arrays, about["settings"])
         except Exception as error:  # whatever its bytes led to
             raise ModelFileError(f"{path} is not a model saved by alsnb: {error}") from error
 
 
+def _digest(arrays: dict, settings: dict) -> str:
+    """SHA-256 of everything that makes the model."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
 def _build(arrays: dict, settings: dict) -> Factorization:
     """A model of what a file holds; ValueError, TypeError or KeyError if it makes none."""
+    if sorted(settings) != sorted(_SETTINGS):
+        raise ValueError(f"it tells of {', '.join(sorted(settings))}")
     dtype = check_dtype(arrays["U"].dtype)
     for name, array in arrays.items():
-        if array.dtype != dtype and array.dtype != np.float64:
+        if array.dtype != (np.float64 if name in _ARRAYS[2:] else dtype):
             raise ValueError(f"{name} is of dtype {array.dtype}")
         if array.ndim != (1 if name in _ARRAYS[2:] else 2) or not np.isfinite(array).all():
             raise ValueError(f"{name} is not a finite array of its dimensions")
@@ -115,21 +130,23 @@ def _build(arrays: dict, settings: dict) -> Factorization:
     U, V = arrays["U"], arrays["V"]
     settings = {key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()}
     model = Factorization(**{"test_errors": None} | arrays, **settings, partners=partners or None)
-    for name in ("lambda_reg", "bias_reg"):
-        if getattr(model, name) is not None:
-            check_pair(name, getattr(model, name))
+    check_pair("lambda_reg", model.lambda_reg)
+    if model.bias_reg is not None:
+        check_pair("bias_reg", model.bias_reg)
     check_exponent(model.reg_exponent)
     check_number("implicit_weight", model.implicit_weight, positive=False)
     check_number("implicit_reg", model.implicit_reg)
     f, bias = model.columns.f, model.bias_reg is not None
     if U.dtype != V.dtype or U.shape[1] != V.shape[1] or f < 1 or not len(U) * len(V):
         raise ValueError(f"U and V do not fit: {U.dtype} {U.shape} and {V.dtype} {V.shape}")
-    if not len(model.train_errors) == len(model.objectives) > 0:
-        raise ValueError("it has not as many objectives as train errors")
+    lengths = {len(arrays[name]) for name in _ARRAYS[2:] if name in arrays}
+    if len(lengths) > 1 or 0 in lengths:
+        raise ValueError("it has not as many errors as objectives")
     if partners and [p.shape for p in partners] != [(len(V), f), (len(U), f)]:
         raise ValueError("the partners do not fit U and V")
     if bool(partners) != (model.implicit_weight > 0):
         raise ValueError("it has partners but no weight for them, or the reverse")
-    if (bias and not (U[:, f + 1] == 1).all()) or (bias and not (V[:, [f, f + 2]] == 1).all()):
-        raise ValueError("pinned columns are not 1")
+    pinned = [U[:, f + 1], U[:, f + 2] - U[0, f + 2] + 1, V[:, f], V[:, f + 2]] if bias else []
+    if any((column != 1).any() for column in pinned):
+        raise ValueError("columns that are pinned differ from row to row")
     return model

@@ -9,7 +9,7 @@ from unicodedata import combining, normalize
 import ipywidgets as ipw
 import numpy as np
 
-from .checks import check_count
+from .checks import check_count, check_number, check_position, check_row
 from .coldstart import most_informative_items, popularity_scores
 from .foldin import check_fitting, fold_in_user
 from .loop import Factorization
@@ -62,11 +62,12 @@ class RatingWidget(ipw.HBox):
         stars: Sequence[float] = (1, 2, 3, 4, 5),
     ):
         self._popular = popularity_scores(check_fitting(R, model))
-        if len(titles) != len(model.V):
-            raise ValueError(f"{len(titles)} titles for a model of {len(model.V)} items")
         self._model, self._titles = model, [str(title) for title in titles]
+        if len(self._titles) != len(model.V):
+            raise ValueError(f"{len(self._titles)} titles for a model of {len(model.V)} items")
+        stars = [check_number("stars", value, positive=False) for value in stars]
         self._keys = [_fold_case(title) for title in self._titles]
-        self._top_n, self.ratings, self._history = check_count("top_n", top_n), {}, []
+        self._top_n, self._history = check_count("top_n", top_n), []
         wide = {"width": "22em"}
         self._search = ipw.Text(placeholder="Search for a movie", layout=wide)
         self._matches = ipw.Select(rows=8, layout=wide)
@@ -82,28 +83,29 @@ class RatingWidget(ipw.HBox):
         left = ipw.VBox([self._search, self._matches, *rows, self._given])
         left.layout.flex = "0 0 24em"
         super().__init__([left, self._shown])
-        self._show()
+        self._show({})
 
     def rate(self, item: int, stars: float) -> None:
         """Give stars to an item, in place of those it may have."""
-        explain_recommendation(item, [item], [stars], self._model)  # or say what is wrong with it
-        self._change(self.ratings | {int(item): float(stars)})
+        item = check_position("item", item, len(self._titles))
+        _, (value,) = check_row("item_ids", [item], [stars], len(self._titles))
+        self._change(self.ratings | {item: float(value)})
 
     def undo(self) -> None:
         """Take the last change back, a reset included."""
         if self._history:
-            self.ratings = self._history.pop()
-            self._show()
+            self._show(self._history.pop())
 
     def reset(self) -> None:
         """Forget all ratings."""
-        self._change({})
+        if self.ratings:
+            self._change({})
 
     def _change(self, ratings):
-        self._history.append(self.ratings)
-        self.ratings = ratings
-        self._search.value = ""
-        self._show()
+        before = self.ratings
+        self._show(ratings)
+        self._history.append(before)
+        self._search.value, self._undo.disabled = "", False
 
     def _rate_selected(self, stars):
         if self._matches.value is not None:
@@ -120,14 +122,19 @@ class RatingWidget(ipw.HBox):
         self._matches.options = [(self._titles[j], int(j)) for j in found]
         self._matches.index = 0 if len(found) else None
 
-    def _show(self):
-        """Bring everything that is shown up to date with the ratings."""
-        given = list(self.ratings), list(self.ratings.values())
+    def _answer(self, ratings):
+        """Items, scores, and for each item the shares of these ratings."""
+        given = list(ratings), list(ratings.values())
         u, V = fold_in_user(*given, self._model), self._model.V
-        if not self.ratings:  # a model like any other, with one factor
+        if not ratings:  # a model like any other, with one factor
             u, V = np.ones(1), self._popular[:, None]
-        self.items, self.scores = rank_items(u, V, given[0], self._top_n)
-        self.shares = [explain_recommendation(j, *given, self._model)[0] for j in self.items]
+        items, scores = rank_items(u, V, given[0], self._top_n)
+        return items, scores, [explain_recommendation(j, *given, self._model)[0] for j in items]
+
+    def _show(self, ratings):
+        """Bring everything up to date with these ratings; or raise, and leave it as it is."""
+        self.items, self.scores, self.shares = self._answer(ratings)
+        self.ratings = ratings
         self._undo.disabled, self._reset.disabled = not self._history, not self.ratings
         colours = [MORE_COLOURS[k % len(MORE_COLOURS)] for k in range(len(self.ratings))]
         rows = [

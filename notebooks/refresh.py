@@ -3,7 +3,7 @@
 ``python notebooks/refresh.py [NOTEBOOK ...] [--check]`` takes all notebooks beside this file unless
 some are named. Each is cleared, executed from top to bottom in a fresh kernel, normalised, and
 replaced in one step; one that fails stays as it was. With ``--check`` nothing is run or written.
-README's picture is the factor map of its chapter, written as ``factor-map.png`` beside it.
+README's picture is the factor map of chapter 03, written as ``factor-map.png`` beside it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+PICTURED = "03-sequential-als.ipynb"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -146,7 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
             if not options.check:
                 notebook = normalise(execute(notebook, path.resolve().parent))
                 write(notebook, path)
-                if picture := factor_map(notebook):
+                if path.name == PICTURED and (picture := factor_map(notebook)):
                     replace(path.with_name("factor-map.png"), picture)
             elif path.read_text(encoding="utf-8") != serialise(normalise(notebook)):
                 raise RefreshError("not in normal form; run refresh.py on it without --check")

@@ -20,6 +20,7 @@ from test_foldin import VARIANTS, R, every, fit, fitted, random_ratings, sparse,
 
 import alsnb
 from alsnb import ModelFileError
+from alsnb.storage import _digest
 
 
 def contents(model):
@@ -364,14 +365,19 @@ def held_by(path):
 
 
 def crafted(path, model, settings=None, about=None, drop=None, **arrays):
-    """A file as `save_model` writes it, but for some of what it holds."""
+    """A file as `save_model` writes it, digest included, but for some of what it holds."""
     held = held_by(alsnb.save_model(model, path))
     told = json.loads(str(held["about"])) | (about or {})
     told["settings"] |= settings or {}
     for part in (told["settings"], told):
         part.pop(drop, None)
-    held |= {"about": np.array(json.dumps(told))} | arrays
+    held |= arrays
     held.pop(drop, None)
+    if "about" in held and "settings" in told and not (about or {}).get("sha256"):
+        rest = {name: array for name, array in held.items() if name != "about"}
+        told["sha256"] = _digest(rest, told["settings"])
+    if "about" in held:
+        held["about"] = np.array(json.dumps(told))
     np.savez(path, **held)
     return path
 
@@ -381,6 +387,10 @@ def test_crafted_files_are_read_if_nothing_is_changed(path):
     for variant in VARIANTS:
         loaded = alsnb.load_model(crafted(path, fitted(variant)))
         assert contents(loaded) == contents(fitted(variant))
+
+
+def test_another_digest(path):
+    refused(crafted(path, model(), about={"sha256": "0" * 64}), "it is damaged: its SHA-256")
 
 
 def test_compressed(path):
