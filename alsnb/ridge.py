@@ -60,10 +60,11 @@ def solve_row(
     Y = Y.astype(np.result_type(Y, np.float32), copy=False)  # which leaves no whole numbers
     try:
         if n_ratings < n_factors and gram is None and rhs is None:  # push-through: a smaller system
-            system = Y @ Y.T + penalty * np.eye(n_ratings, dtype=Y.dtype)
-            return Y.T @ np.linalg.solve(system, r)
+            system = Y @ Y.T
+            _add_to_diagonal(system[None], np.full(1, penalty))
+            return Y.T @ solve_positive(system, r)
         system = Y.T @ Y if gram is None else Y.T @ Y + gram
-        system[np.diag_indices(n_factors)] += penalty
+        _add_to_diagonal(system[None], np.full(1, penalty))
         return solve_positive(system, Y.T @ r + (0 if rhs is None else rhs))
     except np.linalg.LinAlgError as error:
         raise ValueError(f"penalty {penalty:g} is too small: YᵀY stays singular") from error
