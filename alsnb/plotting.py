@@ -194,3 +194,27 @@ def plot_gantt(solved, names=("users", "items"), *, ax: Axes | None = None) -> A
             0.02 + 0.1 * half, 1.0, name, color=COLOURS[half], transform=ax.transAxes, va="bottom"
         )
     return ax
+
+
+def plot_explanations(shares, items, rated, *, ax: Axes | None = None) -> Axes:
+    """What each rating adds to the predictions of some items, or takes from them, as stacked bars.
+
+    `shares` (n_items × n_ratings) are those of `explain_recommendation`, in stars; `items` and
+    `rated` label its rows and columns.
+    """
+    shares, places = np.asarray(shares, float), np.arange(len(items))
+    ax = _axes(ax, "What each rating adds to a prediction, or takes from it",
+               "stars above what anybody is promised", "recommended",
+               (9.6, 1.2 + 0.36 * len(items)))  # fmt: skip
+    ax.use_sticky_edges = False
+    for sign in (1, -1):
+        parts = np.where(sign * shares > 0, shares, 0)
+        starts = parts.cumsum(axis=1) - parts
+        for k, label in enumerate(rated):
+            colour, label = MORE_COLOURS[k % len(MORE_COLOURS)], label if sign > 0 else None
+            ax.barh(places, parts[:, k], left=starts[:, k], color=colour, label=label)
+    ax.axvline(0, color=GREY, lw=1)
+    ax.set_yticks(places, items)
+    ax.invert_yaxis()
+    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax

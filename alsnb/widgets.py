@@ -72,14 +72,17 @@ class RatingWidget(ipw.HBox):
         self._search = ipw.Text(placeholder="Search for a movie", layout=wide)
         self._matches = ipw.Select(rows=8, layout=wide)
         self._stars = [ipw.Button(description=f"{s:g} ★", layout={"width": "4em"}) for s in stars]
-        self._undo, self._reset = (ipw.Button(description=name) for name in ("Undo", "Reset"))
+        half = {"width": "auto", "flex": "1"}
+        self._undo, self._reset = (
+            ipw.Button(description=name, layout=half) for name in ("Undo", "Reset")
+        )
         self._given, self._shown = ipw.HTML(), ipw.HTML()
         self._search.observe(lambda _: self._find(), "value")
         for button, value in zip(self._stars, stars, strict=True):
             button.on_click(lambda _, value=value: self._rate_selected(value))
         self._undo.on_click(lambda _: self.undo())
         self._reset.on_click(lambda _: self.reset())
-        rows = ipw.HBox(self._stars), ipw.HBox([self._undo, self._reset])
+        rows = ipw.HBox(self._stars), ipw.HBox([self._undo, self._reset], layout=wide)
         left = ipw.VBox([self._search, self._matches, *rows, self._given])
         left.layout.flex = "0 0 24em"
         super().__init__([left, self._shown])

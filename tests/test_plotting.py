@@ -26,6 +26,7 @@ DRAWINGS = {
     "plot_row_contours": (Y, RATINGS, 0.5, np.zeros((2, 2))),
     "plot_factor_map": (np.eye(3, 2), np.array(["A", "B", "C"]), [2]),
     "plot_blocks": (12, 9, 3),
+    "plot_explanations": ([[0.2, -0.1, 0.3], [-0.2, -0.1, 0.0]], ["A", "B"], ["x", "y", "z"]),
     "plot_gantt": ([(0, 7, 0.1), (0, 9, 0.2), (0, 7, 0.3), (1, 9, 0.5), (1, 7, 0.6)],),
 }
 
@@ -120,6 +121,21 @@ def test_factor_map_labels_only_what_it_is_told():
     ax = plotting.plot_factor_map(*DRAWINGS["plot_factor_map"])
     assert [text.get_text() for text in ax.texts] == ["C"]
     assert lines(ax)[0].tolist() == np.eye(3, 2).tolist()
+
+
+def test_explanations_stack_what_adds_and_what_takes():
+    ax = plotting.plot_explanations(*DRAWINGS["plot_explanations"])
+    bars = [box.get_bbox() for box in ax.patches]
+    seen = [tuple(sorted(np.round((box.x0, box.x1), 9))) for box in bars if box.width]
+    assert sorted(seen) == [(-0.3, -0.2), (-0.2, 0), (-0.1, 0), (0, 0.2), (0.2, 0.5)]
+    colours = {label.get_text(): patch.get_facecolor() for label, patch in zip(
+        ax.get_legend().get_texts(), ax.get_legend().get_patches(), strict=True)}  # fmt: skip
+    assert list(colours) == ["x", "y", "z"] and len(set(colours.values())) == 3
+    (taken,) = (patch for patch in ax.patches if patch.get_width() == -0.1 and patch.get_y() < 0.5)
+    assert taken.get_facecolor() == colours["y"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["A", "B"]
+    low, high = ax.get_xlim()
+    assert low < -0.3 and high > 0.5 and ax.yaxis_inverted()
 
 
 def test_blocks_cover_the_rows_once():
