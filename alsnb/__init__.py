@@ -9,6 +9,7 @@ from .datasets import (
     matrix_to_ratings,
     ratings_to_matrix,
 )
+from .explain import explain_recommendation
 from .foldin import (
     append_items,
     append_users,
@@ -22,13 +23,7 @@ from .incremental import add_rating_optimized, remove_rating, update_items, upda
 from .loop import DivergenceError, EarlyStopping, Factorization
 from .metrics import calculate_mae, calculate_objective, calculate_residuals, calculate_rmse
 from .parallel import als_matrix_factorization_parallel
-from .recommend import (
-    explain_recommendation,
-    rank_items,
-    recommend_batch,
-    recommend_items,
-    similar_items,
-)
+from .recommend import rank_items, recommend_batch, recommend_items, similar_items
 from .ridge import solve_block, solve_row
 from .sources import DatasetError
 from .splits import hold_out, k_fold, leave_out, official_folds, split_by_time

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 
-def check_ratings(R, name: str = "R", dtype=None) -> sp.csr_array:
+def check_ratings(R, name: str = "R", dtype=None, *, empty: bool = False) -> sp.csr_array:
     """Return a sparse matrix of ratings as canonical CSR of floats, or say what is wrong with it.
 
     float32 stays as it is and everything else becomes float64, unless `dtype` says which. R is
@@ -19,7 +19,8 @@ def check_ratings(R, name: str = "R", dtype=None) -> sp.csr_array:
     TypeError
         If R is not sparse, or its ratings are not real numbers.
     ValueError
-        If it is empty, holds NaN or infinity, or rates an item twice for one user.
+        If it holds no ratings (unless it may be `empty`), or NaN or infinity, or rates an item
+        twice for one user.
     """
     if not sp.issparse(R) or R.ndim != 2:
         raise TypeError(
@@ -28,7 +29,7 @@ def check_ratings(R, name: str = "R", dtype=None) -> sp.csr_array:
         )
     if R.dtype.kind not in "iuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {R.dtype}")
-    if R.nnz == 0:
+    if R.nnz == 0 and not empty:
         raise ValueError(f"{name} ({R.shape[0]} × {R.shape[1]}) holds no ratings")
     dtype = check_dtype(dtype or (R.dtype if R.dtype == np.float32 else np.float64))
     R = R if R.format in ("csr", "csc", "coo") else R.tocsr()
@@ -66,7 +67,8 @@ def check_positions(name: str, values, size: int) -> np.ndarray:
         return np.empty(0, np.intp)
     if positions.ndim != 1 or positions.dtype.kind not in "iu":
         what = f"{positions.dtype} of shape {positions.shape}"
-        raise TypeError(f"{name} must be whole numbers, one dimension of them, got {what}")
+        rule = "must be whole numbers, one dimension of them, got"
+        raise TypeError(f"{name} {rule} {what}: positions, not ids or titles")
     if positions.min() < 0 or positions.max() >= size:
         bad = positions[(positions < 0) | (positions >= size)][0]
         raise IndexError(f"{name} holds {bad}; the model has 0 to {size - 1}")

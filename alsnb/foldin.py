@@ -62,7 +62,7 @@ def fold_in_users(R_new, model: Factorization, *, n_workers: int | None = None) 
     Parameters
     ----------
     R_new : scipy.sparse array or matrix, shape (n_new, n_items)
-        Their ratings, in stars; a stored zero is a rating.
+        Their ratings, in stars; a stored zero is a rating, and some may have none.
     model : Factorization
     n_workers : int, optional
         Threads; by default as many as there are cores.
@@ -85,12 +85,35 @@ def fold_in_items(R_new, model: Factorization, *, n_workers: int | None = None) 
 
 
 def append_users(R_new, R, model: Factorization) -> tuple[Factorization, sp.csr_array]:
-    """Fold new users in and append them: the model and R, `len(R_new)` rows longer."""
+    """Fold new users in and append them, so that the model and R grow.
+
+    Parameters
+    ----------
+    R_new : scipy.sparse array or matrix, shape (n_new, n_items)
+        Their ratings, as for `fold_in_users`.
+    R : scipy.sparse array or matrix, shape (n_users, n_items)
+        All ratings so far.
+    model : Factorization
+
+    Returns
+    -------
+    model : Factorization
+        With n_new more rows of U. Errors and objectives stay those of the fit.
+    R : csr_array, shape (n_users + n_new, n_items)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `fold_in_users`, and if R does not fit the model.
+    """
     return _append(USERS, R_new, R, model)
 
 
 def append_items(R_new, R, model: Factorization) -> tuple[Factorization, sp.csr_array]:
-    """Fold new items in, the columns of `R_new`, and append them: the model and R grow by them."""
+    """Fold new items in, the columns of `R_new` (n_users × n_new), as `append_users` does users.
+
+    Titles and whatever else is kept of items must grow, too.
+    """
     return _append(ITEMS, R_new, R, model)
 
 
@@ -189,7 +212,7 @@ def check_fitting(R, model, name: str = "R") -> sp.csr_array:
 def _check_new(which, R_new, model):
     """Return the ratings of new rows, a row each; or raise."""
     check_model(model)
-    A = check_ratings(R_new, "R_new")
+    A = check_ratings(R_new, "R_new", empty=True)
     fixed, name = (model.V, "V") if which == USERS else (model.U, "U")
     if A.shape[1 - which] != len(fixed):
         kind = ("columns", "rows")[which]

@@ -1,4 +1,4 @@
-"""From factors to recommendations, and to the reasons for them."""
+"""From factors to recommendations, for one user or all, and to similar items."""
 
 from __future__ import annotations
 
@@ -7,28 +7,22 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from .blas import one_blas_thread
-from .checks import (
-    check_count,
-    check_factors,
-    check_position,
-    check_positions,
-    check_row,
-    check_rows,
-)
+from .checks import check_count, check_factors, check_position, check_positions, check_rows
 from .coldstart import popularity_scores
-from .columns import USERS
 from .executors import count_cores
-from .foldin import check_model, row_terms
+from .foldin import check_model
 from .loop import Factorization
-from .ridge import solve_row
 
 _BLOCK = 2**20  # scores that a thread makes at a time: 4 or 8 MB
 
 
-def recommend_items(user: int, U, V, R, top_n: int = 10) -> tuple[np.ndarray, np.ndarray]:
+def recommend_items(
+    user: int, U, V, R, top_n: int = 10, *, among=None
+) -> tuple[np.ndarray, np.ndarray]:
     """Recommend to a user the unseen items with the highest predicted ratings.
 
-    For a user of whom neither R nor U knows anything, these are the `popularity_scores`.
+    For a user of whom neither R nor U knows anything, these are the `popularity_scores`; a model
+    with biases knows μ + b_j.
 
     Parameters
     ----------
@@ -40,6 +34,8 @@ def recommend_items(user: int, U, V, R, top_n: int = 10) -> tuple[np.ndarray, np
         What has been rated, a stored zero included; none of it is recommended again.
     top_n : int
         How many; fewer are returned when fewer are left.
+    among : array of int, optional
+        Recommend only these, such as what enough people have rated; by default all items.
 
     Returns
     -------
@@ -51,41 +47,42 @@ def recommend_items(user: int, U, V, R, top_n: int = 10) -> tuple[np.ndarray, np
     Raises
     ------
     IndexError
-        If there is no such user.
+        If there is no such user, or no such item in `among`.
     TypeError, ValueError
-        If `user` or `top_n` is not a whole number, `top_n` is less than 1, or U, V and R
-        do not fit or are not finite.
+        If `user` or `top_n` is not a whole number, `top_n` is less than 1, `among` names an item
+        twice, or U, V and R do not fit or are not finite.
     """
     R = check_rows(R)
     U, V = check_factors(R, U, V)
     user, top_n = check_position("user", user, R.shape[0], "R"), check_count("top_n", top_n)
-    seen = R.indices[R.indptr[user] : R.indptr[user + 1]]
+    seen, others = R.indices[R.indptr[user] : R.indptr[user + 1]], _others(among, len(V))
     if R.nnz and not len(seen) and not U[user].any():
-        return _rank(popularity_scores(R), seen, top_n)
-    return _rank(_predict(U[[user]], V, user)[0], seen, top_n)
+        return _rank(popularity_scores(R), others, top_n)
+    return _rank(_predict(U[[user]], V, user)[0], np.concatenate([seen, others]), top_n)
 
 
-def rank_items(u, V, seen=(), top_n: int = 10) -> tuple[np.ndarray, np.ndarray]:
+def rank_items(u, V, seen=(), top_n: int = 10, *, among=None) -> tuple[np.ndarray, np.ndarray]:
     """Rank the items that are not `seen` for a row of factors, as `fold_in_user` makes it.
 
-    Returns items and scores like `recommend_items`. Raises IndexError if `seen` is beyond V, and
-    TypeError or ValueError if u is not as long as V's rows, or what they predict is not finite.
+    Returns items and scores like `recommend_items`. Raises IndexError if `seen` or `among` is
+    beyond V, and TypeError or ValueError if u is not as long as V's rows, or what they predict is
+    not finite.
     """
     u, V, top_n = np.asarray(u), np.asarray(V), check_count("top_n", top_n)
     if u.ndim != 1 or V.shape[1:] != u.shape:
         raise ValueError(f"u must be as long as a row of V, got shapes {u.shape} and {V.shape}")
-    seen = check_positions("seen", seen, len(V))
-    return _rank(_predict(u[None], V)[0], seen, top_n)
+    left_out = np.concatenate([check_positions("seen", seen, len(V)), _others(among, len(V))])
+    return _rank(_predict(u[None], V)[0], left_out, top_n)
 
 
 def recommend_batch(
-    U, V, R, top_n: int = 10, *, n_workers: int | None = None
+    U, V, R, top_n: int = 10, *, among=None, n_workers: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Recommend to every user: `recommend_items`, a block of users at a time.
 
     Parameters
     ----------
-    U, V, R, top_n :
+    U, V, R, top_n, among :
         As for `recommend_items`; for some users only, their rows of U and of R.
     n_workers : int, optional
         Threads; by default as many as there are cores.
@@ -103,6 +100,7 @@ def recommend_batch(
     U, V = check_factors(R, U, V)
     top_n = min(check_count("top_n", top_n), len(V))
     n_workers = count_cores() if n_workers is None else check_count("n_workers", n_workers)
+    others = _others(among, len(V))
     unknown = (np.diff(R.indptr) == 0) & ~U.any(axis=1)
     items = np.empty((len(U), top_n), np.intp)
     scores = np.empty((len(U), top_n), np.result_type(U, V, np.float32))
@@ -114,17 +112,20 @@ def recommend_batch(
         ends = R.indptr[start : start + len(block) + 1]
         rows = np.repeat(np.arange(len(block)), np.diff(ends))
         block[rows, R.indices[ends[0] : ends[-1]]] = -np.inf
+        block[:, others] = -np.inf
         items[part], scores[part] = _select(block, top_n)
 
     with one_blas_thread(), ThreadPoolExecutor(n_workers) as pool:
         list(pool.map(recommend, range(0, len(U), step)))
     if R.nnz and unknown.any():
-        items[unknown], scores[unknown] = _rank(popularity_scores(R), [], top_n)
+        block = popularity_scores(R)[None]
+        block[:, others] = -np.inf
+        items[unknown], scores[unknown] = _select(block, top_n)
     return items, scores
 
 
 def similar_items(
-    item: int, model: Factorization, top_n: int = 10, *, measure: str = "cosine"
+    item: int, model: Factorization, top_n: int = 10, *, among=None, measure: str = "cosine"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Items whose factors are most like an item's; biases are left out of it.
 
@@ -134,6 +135,8 @@ def similar_items(
         Row of V.
     model : Factorization
     top_n : int
+    among : array of int, optional
+        As for `recommend_items`: short factors, of few ratings, point somewhere by chance.
     measure : {"cosine", "dot"}
         The cosine asks only in which direction factors point; the dot product also how far, so that
         much-rated items, whose factors are long, come first, whatever the item.
@@ -151,7 +154,7 @@ def similar_items(
     item = check_position("item", item, len(V))
     if measure not in ("cosine", "dot"):
         raise ValueError(f"measure must be 'cosine' or 'dot', got {measure!r}")
-    scores, left_out = _predict(V[[item]], V)[0], np.array([item])
+    scores, left_out = _predict(V[[item]], V)[0], np.append(_others(among, len(V)), item)
     if measure == "cosine":
         norms = np.linalg.norm(V, axis=1)
         if norms[item] == 0:
@@ -161,47 +164,11 @@ def similar_items(
     return _rank(scores, left_out, top_n)
 
 
-def explain_recommendation(
-    item: int, item_ids, ratings, model: Factorization
-) -> tuple[np.ndarray, float]:
-    r"""How much each of a user's ratings has contributed to the predicted score of an item.
-
-    The user's factors are linear in the ratings, and so is the score: with A = YᵀY + λ n^ν I (and
-    the partners' Gram matrix), o what pinned columns explain and V̂ the partner, it is
-
-    .. math:: v_j^T A^{-1} \sum_k \bigl(y_k (r_k - o_k) + w \hat v_k\bigr) + \text{baseline}
-
-    Parameters
-    ----------
-    item : int
-        Row of V.
-    item_ids, ratings : array, shape (n_ratings,)
-        All that the user has rated, as for `fold_in_user`.
-    model : Factorization
-
-    Returns
-    -------
-    shares : ndarray, shape (n_ratings,)
-        In stars; they add up, with the baseline, to ``V[item] @ fold_in_user(…)``.
-    baseline : float
-        What would be predicted without any ratings: μ + b_j with biases, or 0.
-
-    Raises what `fold_in_user` does. Source: Hu, Koren and Volinsky (2008), section 5.
-    """
-    V = check_model(model).V
-    item = [check_position("item", item, len(V))]
-    items, ratings = check_row("item_ids", item_ids, ratings, len(V))
-    Y, offsets, penalty, gram, shared = row_terms(USERS, items, model)
-    y, baseline = model.columns.hold(USERS, V[item])
-    r = ratings - (0 if offsets is None else offsets)
-    if shared is None:  # A⁻¹ pushed through: y regressed on the rows of Y gives each one's weight
-        shares = solve_row(Y.T, y[0], penalty) * r
-    else:
-        weights = solve_row(Y, np.zeros(len(Y), Y.dtype), penalty, gram=gram, rhs=y[0])
-        shares = Y @ weights * r + shared @ weights
-    if not np.isfinite(shares).all() or not np.isfinite(y).all():
-        raise ValueError("the shares are NaN or ∞: ratings or factors are, or are too large")
-    return shares, 0.0 if baseline is None else float(baseline[0])
+def _others(among, n_items):
+    """What is not among the items that may be listed."""
+    if among is None:
+        return np.empty(0, np.intp)
+    return np.setdiff1d(np.arange(n_items), check_positions("among", among, n_items))
 
 
 def _predict(X, V, first_user=None):

@@ -26,7 +26,7 @@ class ModelFileError(ValueError):
 
 
 def save_model(model: Factorization, path) -> Path:
-    """Write a model to one file: all of it, or nothing.
+    """Write a model to one file: all of it, or nothing. R and titles are no part of a model.
 
     The file is completed beside `path` and then put in its place, so that neither an interruption
     nor a full disk can leave half a model, or lose the one that was there.
@@ -51,6 +51,8 @@ def save_model(model: Factorization, path) -> Path:
     path = Path(path)
     if path.suffix != ".npz":
         raise ValueError(f"the name of a model's file ends in .npz, got {str(path)!r}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {str(path.parent)!r} to save the model in")
     arrays = {name: getattr(check_model(model), name) for name in _ARRAYS}
     arrays |= dict(zip(_PARTNERS, model.partners or (None, None), strict=True))
     arrays = {name: array for name, array in arrays.items() if array is not None}
@@ -91,7 +93,7 @@ def load_model(path) -> Factorization:
         try:
             with zipfile.ZipFile(file) as archive:
                 if any(member.compress_type for member in archive.infolist()):
-                    raise ValueError("it is compressed")  # and might be of any size
+                    raise ValueError("models are not compressed")  # it might be of any size
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
                 about = json.loads(str(archive["about"]))

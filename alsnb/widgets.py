@@ -11,10 +11,11 @@ import numpy as np
 
 from .checks import check_count, check_number, check_position, check_row
 from .coldstart import most_informative_items, popularity_scores
+from .explain import explain_recommendation
 from .foldin import check_fitting, fold_in_user
 from .loop import Factorization
 from .plotting import MORE_COLOURS
-from .recommend import explain_recommendation, rank_items
+from .recommend import rank_items
 
 _SIDE, _LINE = 8, "border-left:1px solid"  # of a bar: em to either side, and what is between
 
@@ -36,6 +37,8 @@ class RatingWidget(ipw.HBox):
         How many recommendations.
     stars : sequence of float
         The ratings that can be given.
+    among : array of int, optional
+        Recommend only these, and ask only about these; any movie can be rated.
 
     Attributes
     ----------
@@ -60,14 +63,16 @@ class RatingWidget(ipw.HBox):
         *,
         top_n: int = 10,
         stars: Sequence[float] = (1, 2, 3, 4, 5),
+        among=None,
     ):
         self._popular = popularity_scores(check_fitting(R, model))
         self._model, self._titles = model, [str(title) for title in titles]
         if len(self._titles) != len(model.V):
             raise ValueError(f"{len(self._titles)} titles for a model of {len(model.V)} items")
         stars = [check_number("stars", value, positive=False) for value in stars]
+        self._range = min(stars, default=0), max(stars, default=0)
         self._keys = [_fold_case(title) for title in self._titles]
-        self._top_n, self._history = check_count("top_n", top_n), []
+        self._top_n, self._among, self._history = check_count("top_n", top_n), among, []
         wide = {"width": "22em"}
         self._search = ipw.Text(placeholder="Search for a movie", layout=wide)
         self._matches = ipw.Select(rows=8, layout=wide)
@@ -89,9 +94,12 @@ class RatingWidget(ipw.HBox):
         self._show({})
 
     def rate(self, item: int, stars: float) -> None:
-        """Give stars to an item, in place of those it may have."""
+        """Give stars, from the lowest to the highest, to an item, in place of those it may have."""
         item = check_position("item", item, len(self._titles))
         _, (value,) = check_row("item_ids", [item], [stars], len(self._titles))
+        low, high = self._range
+        if not low <= value <= high:
+            raise ValueError(f"stars must be from {low:g} to {high:g}, got {value:g}")
         self._change(self.ratings | {item: float(value)})
 
     def undo(self) -> None:
@@ -121,7 +129,8 @@ class RatingWidget(ipw.HBox):
             found = [j for j, key in enumerate(self._keys) if all(word in key for word in words)]
             found = sorted(found, key=lambda j: -self._popular[j])[:50]
         else:
-            found = most_informative_items(self._model, 5, item_ids=list(self.ratings))
+            known = list(self.ratings)
+            found = most_informative_items(self._model, 5, item_ids=known, among=self._among)
         self._matches.options = [(self._titles[j], int(j)) for j in found]
         self._matches.index = 0 if len(found) else None
 
@@ -131,7 +140,7 @@ class RatingWidget(ipw.HBox):
         u, V = fold_in_user(*given, self._model), self._model.V
         if not ratings:  # a model like any other, with one factor
             u, V = np.ones(1), self._popular[:, None]
-        items, scores = rank_items(u, V, given[0], self._top_n)
+        items, scores = rank_items(u, V, given[0], self._top_n, among=self._among)
         return items, scores, [explain_recommendation(j, *given, self._model)[0] for j in items]
 
     def _show(self, ratings):

@@ -376,6 +376,20 @@ def test_appended_users_can_rate_appended_items(variant, dtype):
     assert_close(alsnb.fold_in_user(rated, [4, 4, 4], model), expected, rounding)
 
 
+@every
+@side
+@pytest.mark.parametrize("n", [0, 2])
+def test_whoever_has_no_ratings_yet_can_be_folded_in_and_appended(variant, which, n):
+    model, R_new = fitted(variant), turned(which, sp.csr_array((n, (8, 9)[which])))
+    nothing = FOLD_IN[which]([], [], model)
+    assert FOLD_IN_MANY[which](R_new, model).tobytes() == n * nothing.tobytes()
+    grown, R_grown = APPEND[which](R_new, R, model)
+    factors, old = (grown.U, grown.V)[which], (model.U, model.V)[which]
+    assert factors.tobytes() == old.tobytes() + n * nothing.tobytes()
+    assert (R_grown.shape[which], R_grown.nnz) == (R.shape[which] + n, R.nnz)
+    assert np.isfinite(grown.V @ grown.U.T).all()
+
+
 @side
 def test_appended_ratings_are_not_rounded_to_the_precision_of_the_factors(which):
     R_new = turned(which, sp.csr_array(([3.7], ([0], [4])), shape=(1, (8, 9)[which])))
@@ -400,7 +414,6 @@ def test_partners_of_items_that_nobody_rated_are_zero():
 MODEL = fitted("everything")
 SINGLE = fitted("everything", np.float32)
 WIDE = sp.csr_array(([3.0], ([0], [0])), shape=(2, 9))
-EMPTY = sp.csr_array((2, 8))
 NEW = sp.csr_array(([3.0], ([0], [0])), shape=(2, 8))
 NAN = sp.csr_array(([np.nan], ([0], [0])), shape=(2, 8))
 HUGE = sp.csr_array(([1e39], ([0], [0])), shape=(2, 8))
@@ -461,8 +474,6 @@ def test_users_are_called_users():
         (lambda: alsnb.append_users(NEW, R[:8], MODEL), ValueError, "R is 8 × 8 but the model 9"),
         (lambda: alsnb.append_users(NEW, R.toarray(), MODEL), TypeError, f"R must be a {SPARSE}"),
         (lambda: alsnb.append_users(R.toarray(), R, MODEL), TypeError, f"R_new must be a {SPARSE}"),
-        (lambda: alsnb.fold_in_users(EMPTY, MODEL), ValueError, "R_new (2 × 8) holds no ratings"),
-        (lambda: alsnb.append_users(EMPTY[:0], R, MODEL), ValueError, "R_new (0 × 8) holds no"),
         (lambda: alsnb.fold_in_users(NAN, MODEL), ValueError, "R_new holds NaN or ∞ in 1 of 1"),
         (lambda: alsnb.append_users(NAN, R, MODEL), ValueError, "R_new holds NaN or ∞ in 1 of 1"),
         (lambda: alsnb.fold_in_users(TWICE, MODEL), ValueError, "R_new is ambiguous"),

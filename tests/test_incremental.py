@@ -360,7 +360,6 @@ def test_R_of_one_dimension(call):
     [
         (R[:8], ValueError, "R_new is 8 × 8 but the model 9 × 8"),
         (R.T, ValueError, "R_new is 8 × 9 but the model 9 × 8"),
-        (sp.csr_array(R.shape), ValueError, "R_new (9 × 8) holds no ratings"),
         (WITH_NAN, ValueError, "R_new holds NaN or ∞ in 1 of"),
         (R.toarray(), TypeError, f"R_new must be a {SPARSE}"),
         (R > 0, TypeError, "R_new must hold real numbers"),
@@ -368,6 +367,14 @@ def test_R_of_one_dimension(call):
 )
 def test_bad_new_ratings(call, R_new, error, message):
     refuses(error, message, call, R_new, R, MODEL)
+
+
+@pytest.mark.parametrize("call", UPDATE)
+def test_a_batch_without_ratings_changes_nothing(call):
+    X, R_same = call(sp.csr_array(R.shape), R, MODEL)
+    assert X.tobytes() in (MODEL.U.tobytes(), MODEL.V.tobytes())
+    assert np.array_equal(R_same.toarray(), R.toarray())
+    assert R_same.nnz == R.nnz
 
 
 @pytest.mark.parametrize("model", [MODEL, fitted("plain")], ids=["everything", "plain"])

@@ -1,4 +1,4 @@
-"""Recommendations against sorting by hand, similarities and shares against dense algebra."""
+"""Recommendations against sorting by hand, similarities against dense algebra."""
 
 import tracemalloc
 
@@ -81,6 +81,55 @@ def test_equals_sorting_by_hand(seed, n_items, top_n):
         scores = alsnb.popularity_scores(R) if unknown else V @ U[user]
         items, scores_of = alsnb.recommend_items(user, U, V, R, top_n)
         assert (items.tolist(), scores_of.tolist()) == by_hand(scores, mask[user], top_n)
+
+
+@given(st.integers(0, 10**6), st.integers(2, 30), st.integers(1, 40), st.floats(0, 1))
+def test_only_some_items_may_be_recommended(seed, n_items, top_n, share):
+    """Who is unknown and those who have rated nearly everything included, in any order given."""
+    U, V, R, mask = random_problem(seed, n_items)
+    rng = np.random.default_rng(seed)
+    among = np.flatnonzero(rng.random(n_items) < share)
+    barred, among = ~np.isin(np.arange(n_items), among), rng.permutation(among)
+    batch_items, batch_scores = alsnb.recommend_batch(U, V, R, top_n, among=among)
+    popular, width = alsnb.popularity_scores(R), min(top_n, n_items)
+    for user in range(4):
+        unknown = not mask[user].any() and not U[user].any()
+        scores = popular if unknown else V @ U[user]
+        expected = by_hand(scores, mask[user] | barred, top_n)
+        items, scores_of = alsnb.recommend_items(user, U, V, R, top_n, among=among)
+        assert (items.tolist(), scores_of.tolist()) == expected
+        missing = width - len(items)
+        assert batch_items[user].tolist() == expected[0] + [-1] * missing
+        assert batch_scores[user].tolist() == expected[1] + [-np.inf] * missing
+        if not unknown:
+            seen = np.flatnonzero(mask[user])
+            ranked, of = alsnb.rank_items(U[user], V, seen, top_n, among=among)
+            assert (ranked.tolist(), of.tolist()) == expected
+
+
+@pytest.mark.parametrize(
+    ("among", "error", "message"),
+    [
+        ([6], IndexError, "among holds 6; the model has 0 to 5"),
+        ([1, 1], ValueError, "among holds a position twice"),
+        (
+            np.ones(6, bool),
+            TypeError,
+            "among must be whole numbers, .*got bool .*: positions, not ids",
+        ),
+        (["Fargo"], TypeError, "among must be whole numbers"),
+    ],
+)
+def test_among_is_checked_by_all_who_take_it(among, error, message):
+    model = alsnb.als_matrix_factorization(R, 2, n_iterations=1, verbose=False, rng=0)
+    for call in (
+        lambda: alsnb.recommend_items(0, U, V, R, among=among),
+        lambda: alsnb.rank_items(U[0], V, among=among),
+        lambda: alsnb.recommend_batch(U, V, R, among=among),
+        lambda: alsnb.similar_items(0, model, among=among),
+    ):
+        with pytest.raises(error, match=message):
+            call()
 
 
 def test_who_is_unknown_gets_what_is_popular():
@@ -456,6 +505,10 @@ def test_similar_items_are_those_of_dense_loops(seed, variant, measure, top_n):
         if j != 0 and length > 0:
             expected[j] = sum(F[0] * F[j]) / length
     items, similarities = alsnb.similar_items(0, model, top_n, measure=measure)
+    among = np.random.default_rng(seed).permutation(12)[:7]
+    some, _ = alsnb.similar_items(0, model, top_n, measure=measure, among=among)
+    left = [j for j in expected if j in among]
+    assert some.tolist() == sorted(left, key=lambda j: -expected[j])[:top_n]
     best = sorted(expected.values(), reverse=True)[:top_n]
     assert len(items) == len(best) == len(set(items.tolist()))
     np.testing.assert_allclose(similarities, best, rtol=0, atol=1e-12)
@@ -514,137 +567,3 @@ def test_similar_items_of_nonsense_are_an_error(value, measure):
     model.V[3, 0] = value
     with pytest.raises(ValueError, match="NaN or ∞"):
         alsnb.similar_items(0, model, measure=measure)
-
-
-# explain_recommendation
-
-
-def explained(seed, n_ratings, **options):
-    """A model, an item, and what a user has rated."""
-    model, rng = make_model(seed, **options), np.random.default_rng(seed + 1)
-    items = rng.permutation(12)[:n_ratings]
-    return model, int(rng.integers(12)), items, rng.integers(0, 11, n_ratings) / 2
-
-
-def dense_shares(model, item, items, ratings):
-    """The shares by a dense inverse, the bias a factor like any other but for its penalty."""
-    f, n, w = n_factors_of(model), max(len(items), 1), model.implicit_weight
-    (λ, *_), Y = np.broadcast_to(model.lambda_reg, 2), model.V[:, :f].astype(float)
-    λs, offsets = np.full(f, λ), np.zeros(len(Y))
-    shared = np.zeros_like(Y) if model.partners is None else model.partners[0].astype(float)
-    if model.bias_reg is not None:
-        offsets = model.V[:, f + 1] + float(model.U[0, -1])
-        Y, shared = np.c_[Y, np.ones(len(Y))], np.c_[shared, np.zeros(len(Y))]
-        λs = np.r_[λs, np.broadcast_to(model.bias_reg, 2)[0]]
-    A = Y[items].T @ Y[items] + w * shared.T @ shared + np.diag(λs * n**model.reg_exponent)
-    rows = Y[items] * (ratings - offsets[items])[:, None] + w * shared[items]
-    return rows @ np.linalg.inv(A) @ Y[item], offsets[item]
-
-
-@given(st.integers(0, 10**6), variants, st.integers(0, 12))
-def test_shares_add_up_to_the_prediction(seed, variant, n_ratings):
-    model, item, items, ratings = explained(seed, n_ratings, **VARIANTS[variant])
-    shares, baseline = alsnb.explain_recommendation(item, items, ratings, model)
-    assert (shares.shape, type(baseline)) == ((n_ratings,), float)
-    expected, base = dense_shares(model, item, items, ratings)
-    size = abs(expected).sum() + abs(base) + 1e-3
-    np.testing.assert_allclose(shares, expected, rtol=0, atol=1e-8 * size)
-    assert baseline == pytest.approx(base, abs=1e-12)
-    score = model.V[item] @ alsnb.fold_in_user(items, ratings, model)
-    assert shares.sum() + baseline == pytest.approx(score, abs=1e-8 * size)
-    # The order is the caller's
-    order = np.random.default_rng(seed).permutation(n_ratings)
-    turned, _ = alsnb.explain_recommendation(item, items[order], ratings[order], model)
-    np.testing.assert_allclose(turned, shares[order], rtol=0, atol=1e-9 * size)
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_shares_of_float32_and_of_fitted_models(toy, variant):
-    options = dict(VARIANTS[variant])
-    settings = {"reg_exponent": options.pop("nu", 0), "implicit_weight": options.pop("w", 0)}
-    settings |= options | {"bias": "bias_reg" in options, "verbose": False, "rng": 0}
-    for dtype, rounding in ((float, 1e-8), (np.float32, 1e-4)):
-        model = alsnb.als_matrix_factorization(toy.R, 3, n_iterations=4, dtype=dtype, **settings)
-        for n_ratings in (1, 2, 5):
-            row = np.arange(n_ratings), np.array([5, 1, 3, 0, 4])[:n_ratings]
-            for item in range(7):
-                shares, baseline = alsnb.explain_recommendation(item, *row, model)
-                score = model.V[item] @ alsnb.fold_in_user(*row, model)
-                assert model.V.dtype == dtype
-                assert shares.sum() + baseline == pytest.approx(score, rel=rounding, abs=rounding)
-
-
-@pytest.mark.parametrize("variant", [name for name in VARIANTS if "partners" not in name])
-@pytest.mark.parametrize("n_ratings", [1, 2, 3, 8])
-def test_share_is_the_slope_times_what_is_to_be_explained(variant, n_ratings):
-    model, item, items, ratings = explained(5, n_ratings, **VARIANTS[variant])
-    shares, baseline = alsnb.explain_recommendation(item, items, ratings, model)
-    scores = [
-        model.V[item] @ alsnb.fold_in_user(items, ratings + 100 * row, model)
-        for row in (np.zeros(n_ratings), *np.eye(n_ratings))
-    ]
-    slopes = (np.array(scores[1:]) - scores[0]) / 100  # exact: the score is linear
-    biased = model.bias_reg is not None
-    explained_before = model.V[items, 4] + model.U[0, -1] if biased else 0
-    np.testing.assert_allclose(shares, slopes * (ratings - explained_before), rtol=1e-8, atol=1e-12)
-    assert baseline == (pytest.approx(model.V[item, 4] + model.U[0, -1]) if biased else 0)
-    assert abs(shares).min() > 1e-6 or (ratings == 0).any()
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_no_ratings_no_shares(variant):
-    model = make_model(2, **VARIANTS[variant])
-    for empty in ([], (), np.empty(0)):
-        shares, baseline = alsnb.explain_recommendation(4, empty, empty, model)
-        assert shares.shape == (0,)
-        assert baseline == pytest.approx(model.V[4] @ alsnb.fold_in_user([], [], model))
-    assert (baseline != 0) == (model.bias_reg is not None)
-
-
-@pytest.mark.parametrize("n_ratings", [1, 2])
-def test_shares_add_up_however_small_the_penalty(n_ratings):
-    model, item, items, _ = explained(3, n_ratings, lambda_reg=1e-10)
-    shares, _ = alsnb.explain_recommendation(item, items, np.full(n_ratings, 4.0), model)
-    score = model.V[item] @ alsnb.fold_in_user(items, np.full(n_ratings, 4.0), model)
-    assert shares.sum() == pytest.approx(score, rel=1e-8)
-
-
-def test_explaining_changes_nothing():
-    model, item, items, ratings = explained(0, 6, **VARIANTS["partners, bias"])
-    arrays = model.U, model.V, *model.partners, items, ratings
-    before = [array.tobytes() for array in arrays]
-    for dtype in (np.uint8, np.int64, np.float32):  # and any kind of ratings will do
-        whole = ratings.astype(dtype)
-        shares = alsnb.explain_recommendation(item, items.astype(np.int16), whole, model)[0]
-        expected = dense_shares(model, item, items, whole.astype(float))[0]
-        np.testing.assert_allclose(shares, expected, rtol=0, atol=1e-9 * abs(expected).max())
-    assert [array.tobytes() for array in arrays] == before
-
-
-@pytest.mark.parametrize(
-    ("bad", "error", "message"),
-    [
-        ({"item": 12}, IndexError, "item 12 is out of range; the model has items 0 to 11"),
-        ({"item": -1}, IndexError, "item -1 is out of range"),
-        ({"item": 10**30}, IndexError, "item 1000000\\d* is out of range"),
-        ({"item": "1"}, TypeError, "item must be a whole number, got '1'"),
-        ({"item_ids": [12, 1]}, IndexError, "item_ids holds 12; the model has 0 to 11"),
-        ({"item_ids": [1, 1]}, ValueError, "item_ids holds a position twice"),
-        ({"item_ids": [0.0, 1]}, TypeError, "item_ids must be whole numbers"),
-        ({"ratings": [1]}, ValueError, "item_ids and ratings must be as many"),
-        ({"ratings": [1, np.nan]}, ValueError, "ratings hold NaN or ∞"),
-        ({"ratings": ["4", "5"]}, TypeError, "ratings must be real numbers"),
-        ({"model": (U, V)}, TypeError, "model must be a Factorization"),
-    ],
-)
-def test_explaining_refuses(bad, error, message):
-    options = {"item": 0, "item_ids": [1, 2], "ratings": [4, 5], "model": make_model(0)}
-    with pytest.raises(error, match=message):
-        alsnb.explain_recommendation(**options | bad)
-
-
-def test_explaining_by_nonsense_is_an_error():
-    model = make_model(0)
-    model.V[5, 0] = np.nan
-    with pytest.raises(ValueError, match="NaN or ∞"):
-        alsnb.explain_recommendation(5, [1, 2], [4, 5], model)

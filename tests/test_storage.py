@@ -106,7 +106,7 @@ def test_path_and_suffix(tmp_path, monkeypatch):
     for path in ("model", "model.zip", "model.npz.gz", ".npz", "model.NPZ", tmp_path):
         with pytest.raises(ValueError, match=r"the name of a model's file ends in \.npz, got '"):
             alsnb.save_model(model(), path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder '.*nowhere' to save"):
         alsnb.save_model(model(), tmp_path / "nowhere" / "model.npz")
     with pytest.raises(TypeError):
         alsnb.save_model(model(), None)
@@ -395,7 +395,7 @@ def test_another_digest(path):
 
 def test_compressed(path):
     np.savez_compressed(path, **held_by(alsnb.save_model(model(), path)))
-    refused(path, "it is compressed")
+    refused(path, "models are not compressed")
 
 
 def test_archives_of_more_than_four_gigabytes(path, monkeypatch):

@@ -557,8 +557,33 @@ def test_refused_ratings_change_nothing(item, stars, error, message):
     assert (widget.ratings, widget._undo.disabled) == ({}, True)
 
 
+def test_stars_are_those_of_the_scale():
+    widget = make(stars=(0.5, 3, 4.5))
+    for beyond in (0.25, 5):
+        with pytest.raises(ValueError, match=rf"stars must be from 0.5 to 4.5, got {beyond}"):
+            widget.rate(1, beyond)
+    assert widget.ratings == {}
+    widget.rate(1, 0.5)
+    widget.rate(2, 4.5)
+    widget.rate(3, 2)  # between what buttons offer
+    assert widget.ratings == {1: 0.5, 2: 4.5, 3: 2}
+
+
+def test_only_some_are_recommended_and_asked_about_but_all_can_be_rated():
+    among = np.array([6, 1, 4])
+    widget = make(among=among)
+    assert sorted(widget.items) == [1, 4, 6]
+    assert sorted(item for _, item in widget._matches.options) == [1, 4, 6]
+    assert "Up (2009)" in search(widget, "up")
+    rate(widget, 8, 5)
+    rate(widget, 4, 2)
+    assert widget.ratings == {8: 5, 4: 2} and sorted(widget.items) == [1, 6]
+    with pytest.raises(IndexError, match="among holds 9"):
+        make(among=[9])
+
+
 def test_a_rating_that_cannot_be_solved_for_changes_nothing():
-    widget = make()
+    widget = make(stars=(1, 1.75e308))
     widget.rate(0, 3)
     with pytest.raises(ValueError, match=r"not finite|NaN or ∞"):
         widget.rate(1, 1.7e308)
