@@ -204,8 +204,8 @@ def plot_explanations(shares, items, rated, *, ax: Axes | None = None) -> Axes:
     """
     shares, places = np.asarray(shares, float), np.arange(len(items))
     ax = _axes(ax, "What each rating adds to a prediction, or takes from it",
-               "stars above what anybody is promised", "recommended",
-               (9.6, 1.2 + 0.36 * len(items)))  # fmt: skip
+               "stars above the baseline, or below it",
+               size=(10.4, 1.2 + 0.36 * len(items)))  # fmt: skip
     ax.use_sticky_edges = False
     for sign in (1, -1):
         parts = np.where(sign * shares > 0, shares, 0)

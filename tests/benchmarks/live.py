@@ -167,8 +167,8 @@ def quality(settings, n_users):
 
 
 def drift():
-    """RMSE above a fit anew, on ratings of known users, as new ratings come in; five starts."""
-    data, sums = load_movielens("100k"), {}
+    """RMSE above a fit anew, on ratings of known users, as new ratings come in; several starts."""
+    data, gaps = load_movielens("100k"), {}
     log = data.ratings.sort_values("timestamp", kind="stable")
     places = [np.searchsorted(getattr(data, f"{s}_ids"), log[f"{s}_id"]) for s in ("user", "item")]
     values = log["rating"].to_numpy(float)
@@ -178,26 +178,28 @@ def drift():
         return sp.coo_array((values[start:stop], where), shape=data.R.shape).tocsr()
 
     for first in range(30_000, 70_001, 10_000):
-        so_far, step = batch(0, first), first // 20
+        so_far, step, sums = batch(0, first), first // 20, np.zeros(5)
         frozen = users = both = fit(so_far, **TUNED)
-        for k in range(16):
+        for k in range(min(20, (len(values) - first) // step)):
             start = first + k * step
             arriving = batch(start, start + step)
-            if not arriving.nnz:
-                break
             rows = np.repeat(np.arange(data.R.shape[0]), np.diff(arriving.indptr))
             met = np.diff(so_far.indptr)[rows] > 0
             models = frozen, users, both, fit(so_far, **TUNED)
             errors = [calculate_residuals(arriving, m.U, m.V, clip=(1, 5))[met] for m in models]
-            found = np.array([met.sum(), *(np.sum(e**2) for e in errors)])
-            sums[k // 2] = sums.get(k // 2, 0) + found
+            sums += [met.sum(), *(np.sum(e**2) for e in errors)]
             users = replace(users, U=update_users(arriving, so_far, users)[0])
             both = replace(both, U=update_users(arriving, so_far, both)[0])
             V, so_far = update_items(arriving, so_far, both)
             both = replace(both, V=V)
+            if k % 4 == 3:  # a fifth more
+                rmse = np.sqrt(sums[1:] / sums[0])
+                gaps.setdefault(k // 4, []).append(rmse[:3] - rmse[3])
+                sums = np.zeros(5)
     rows = []
-    for k, found in sums.items():
-        frozen, users, both, anew = np.sqrt(found[1:] / found[0])
-        rows.append({"new ratings, %": f"{10 * k}-{10 * k + 10}", "anew": anew})
-        rows[-1] |= {"frozen": frozen - anew, "users": users - anew, "both": both - anew}
+    for k, found in gaps.items():
+        mean, spread = np.mean(found, axis=0), np.std(found, axis=0, ddof=1) / np.sqrt(len(found))
+        rows.append({"new ratings, %": f"{20 * k}-{20 * k + 20}", "starts": len(found)})
+        for name, gap, error in zip(("frozen", "users", "both"), mean, spread, strict=True):
+            rows[-1] |= {name: gap, f"± {name}": error}
     return rows
