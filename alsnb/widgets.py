@@ -171,14 +171,14 @@ class RatingWidget(ipw.HBox):
         return escape(self._titles[item], quote=True)
 
     def _bar(self, shares, colours, scale):
-        """Negative shares to the left of a line, positive ones to the right, in em."""
+        """Negative shares left of a line, positive ones right, first ratings next to it; in em."""
         sides = {True: "", False: ""}
         for item, share, colour in zip(self.ratings, shares, colours, strict=True):
             title, width = f"{self._text(item)}: {share:+.2f}", abs(share) * scale
             style = f"width:{width:.3f}em;height:1em;background:{colour}"
             sides[bool(share > 0)] += f'<div title="{title}" style="{style}"></div>'
         box = '<div style="display:flex;width:{}em;{}">{}</div>'
-        left = box.format(_SIDE, "justify-content:flex-end", sides[False])
+        left = box.format(_SIDE, "flex-direction:row-reverse", sides[False])
         return f'<div style="display:flex">{left}{box.format(_SIDE, _LINE, sides[True])}</div>'
 
 
