@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from weakref import WeakSet
 
 import threadpoolctl
 
 _lock = threading.Lock()
-_held: list = []  # one entry for each region that is running; the first holds the limit
+_before: list = []  # (library, its number of threads), while it is one
+
+
+class _Region:
+    """One that is running. Were it interrupted as it ends, it would be over with this object."""
+
+
+_running: WeakSet[_Region] = WeakSet()
 
 
 @contextmanager
@@ -16,28 +24,33 @@ def one_blas_thread():
     """Hold BLAS to one thread inside; regions may overlap, in any number of threads.
 
     The setting belongs to the whole process, so the first region to begin sets it and the last one
-    to end restores it. Also a decorator: ``@one_blas_thread()``.
+    to end restores it; what an interrupt keeps from being restored, the next one restores. Also a
+    decorator: ``@one_blas_thread()``.
     """
-    with _lock:
-        _held.append(
-            None if _held else _unowned(threadpoolctl.threadpool_limits, limits=1, user_api="blas")
-        )
+    region = _Region()
     try:
+        with _lock:
+            if not _running:
+                if not _before:
+                    blas = threadpoolctl.ThreadpoolController().select(user_api="blas")
+                    _before[:] = [(lib, lib.num_threads) for lib in blas.lib_controllers]
+                _set((lib, 1) for lib, _ in _before)
+            _running.add(region)
         yield
     finally:
+        _running.discard(region)
         with _lock:
-            limits = _held.pop(0)
-            if not _held:
-                _unowned(limits.restore_original_limits)
-            elif limits is not None:
-                _held[0] = limits  # hand it on
+            if not _running:
+                _set(_before)
+                _before.clear()
 
 
-def _unowned(call, **options):
-    """Call, whichever thread this is: threadpoolctl lets only the first that set a limit do so."""
+def _set(numbers):
+    """Set them, whichever thread this is: threadpoolctl lets only the first that did so do it."""
     free = getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", lambda force: None)
     free(force=True)
     try:
-        return call(**options)
+        for library, number in numbers:
+            library.set_num_threads(number)
     finally:
         free(force=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from numbers import Integral, Real
 
 import numpy as np
@@ -27,6 +28,9 @@ def check_ratings(R, name: str = "R", dtype=None, *, empty: bool = False) -> sp.
             f"{name} must be a two-dimensional SciPy sparse matrix, got {type(R).__name__}; build "
             "one with alsnb.ratings_to_matrix or, where a zero means no rating, with csr_array"
         )
+    if R.format in ("bsr", "dia"):
+        kind = R.format.upper()
+        raise TypeError(f"{name} is in {kind} format, where a rating of zero and none are the same")
     if R.dtype.kind not in "iuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {R.dtype}")
     if R.nnz == 0 and not empty:
@@ -34,6 +38,8 @@ def check_ratings(R, name: str = "R", dtype=None, *, empty: bool = False) -> sp.
     dtype = check_dtype(dtype or (R.dtype if R.dtype == np.float32 else np.float64))
     R = R if R.format in ("csr", "csc", "coo") else R.tocsr()
     csr = sp.csr_array(R)
+    if csr.nnz and not 0 <= csr.indices.min() <= csr.indices.max() < csr.shape[1]:
+        raise ValueError(f"{name} is damaged: its indices do not fit its shape {csr.shape}")
     if not csr.has_canonical_format:
         csr = csr.copy()
         csr.sum_duplicates()
@@ -57,12 +63,22 @@ def check_rows(R, name: str = "R") -> sp.csr_array:
     known = getattr(R, "format", None) == "csr" and R.dtype in (np.float32, np.float64)
     if known and R.ndim == 2 and R.has_canonical_format:
         return R
-    return check_ratings(R, name)
+    return check_ratings(R, name, empty=True)
+
+
+def check_array(name: str, values) -> np.ndarray:
+    """Return what may be a sequence or a number as an array, or raise TypeError or ValueError."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{name} must not be a masked array; pass only what is valid")
+    try:
+        return np.atleast_1d(np.asarray(values))
+    except ValueError as error:
+        raise ValueError(f"{name} must be one array, not lists of different lengths") from error
 
 
 def check_positions(name: str, values, size: int) -> np.ndarray:
     """Return distinct positions under `size`, or raise IndexError, TypeError or ValueError."""
-    positions = np.atleast_1d(np.asarray(values))
+    positions = check_array(name, values)
     if positions.ndim == 1 and not len(positions):
         return np.empty(0, np.intp)
     if positions.ndim != 1 or positions.dtype.kind not in "iu":
@@ -86,7 +102,7 @@ def check_position(name: str, value, size: int, where: str = "the model") -> int
 
 def check_row(name: str, values, ratings, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Return positions, as `check_positions`, and as many finite ratings; or raise as it does."""
-    positions, ratings = check_positions(name, values, size), np.atleast_1d(np.asarray(ratings))
+    positions, ratings = check_positions(name, values, size), check_array("ratings", ratings)
     if len(ratings) and ratings.dtype.kind not in "iuf":
         raise TypeError(f"ratings must be real numbers, got dtype {ratings.dtype}")
     if ratings.shape != positions.shape:
@@ -106,11 +122,13 @@ def check_dtype(dtype) -> np.dtype:
 
 def check_factors(R, U, V) -> tuple[np.ndarray, np.ndarray]:
     """Return U and V as arrays; raise TypeError or ValueError unless U Vᵀ can stand for R."""
-    U, V = np.asarray(U), np.asarray(V)
+    U, V = check_array("U", U), check_array("V", V)
     if U.dtype.kind not in "iuf" or V.dtype.kind not in "iuf":
         raise TypeError(f"U and V must hold real numbers, got dtypes {U.dtype} and {V.dtype}")
     if U.ndim != 2 or V.ndim != 2 or U.shape[1] != V.shape[1]:
         raise ValueError(f"U and V need as many columns, got shapes {U.shape} and {V.shape}")
+    if not len(V):
+        raise ValueError("there are no items: V has no rows")
     if R.shape != (len(U), len(V)):
         turned = R.shape == (len(V), len(U))
         raise ValueError(
@@ -123,7 +141,7 @@ def check_factors(R, U, V) -> tuple[np.ndarray, np.ndarray]:
 def check_count(name: str, value, *, low: int | None = 1) -> int:
     """Return `value` as an int of at least `low`, or raise TypeError or ValueError."""
     if not isinstance(value, Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a whole number, got {value!r}")
+        raise TypeError(f"{name} must be a whole number, got {reprlib.repr(value)}")
     if low is not None and value < low:
         raise ValueError(f"{name} must be at least {low}, got {value}")
     return int(value)
@@ -132,16 +150,20 @@ def check_count(name: str, value, *, low: int | None = 1) -> int:
 def check_number(name: str, value, *, positive: bool = True, why: str = "") -> float:
     """Return `value` as a finite float above (or at) zero, or raise TypeError or ValueError."""
     if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not np.isfinite(value) or value < 0 or (positive and value == 0):
+        raise TypeError(f"{name} must be a number, got {reprlib.repr(value)}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = np.inf
+    if not np.isfinite(number) or number < 0 or (positive and number == 0):
         kind = "positive" if positive else "not negative"
-        raise ValueError(f"{name} must be finite and {kind}, got {value}{why}")
-    return float(value)
+        raise ValueError(f"{name} must be finite and {kind}, got {reprlib.repr(value)}{why}")
+    return number
 
 
 def check_pair(name, value, why=""):
     """Return λ of users and of items, or raise TypeError or ValueError; one may stand for both."""
-    pair = value if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
+    pair = value if np.ndim(value) else (value, value)
     if len(pair) != 2:
         raise ValueError(f"{name} must be a number, or a pair for users and items, got {value!r}")
     return tuple(check_number(name, one, why=why) for one in pair)

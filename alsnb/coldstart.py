@@ -11,6 +11,7 @@ from .loop import Factorization
 from .metrics import count_ratings
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is an error
 def popularity_scores(R, shrinkage: float = 5.0) -> np.ndarray:
     r"""Mean rating of each item, drawn to the mean of all as long as its ratings are few.
 
@@ -35,10 +36,13 @@ def popularity_scores(R, shrinkage: float = 5.0) -> np.ndarray:
     R, shrinkage = check_ratings(R), check_number("shrinkage", shrinkage, positive=False)
     mean, n = R.data.mean(dtype=float), count_ratings(R)[1]
     sums = np.bincount(R.indices, R.data - mean, minlength=R.shape[1])
-    return mean + sums / np.maximum(n + shrinkage, np.finfo(float).tiny)
+    scores = mean + sums / np.maximum(n + shrinkage, np.finfo(float).tiny)
+    if not np.isfinite(scores).all():
+        raise ValueError("R holds ratings so large that their sums are not finite")
+    return scores
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what overflows is an error
+@np.errstate(over="ignore", invalid="ignore")
 def most_informative_items(
     model: Factorization, n_items: int = 5, *, item_ids=(), among=None
 ) -> np.ndarray:
@@ -88,7 +92,10 @@ def most_informative_items(
     n = max(len(known) + n_items, 1)
     precision = Y_known.T @ Y_known + (0 if gram is None else gram)
     precision += model.columns.lambda_reg[USERS] * n**model.reg_exponent * np.eye(Y.shape[1])
-    covariance, chosen = np.linalg.inv(precision), []
+    try:
+        covariance, chosen = np.linalg.inv(precision), []
+    except np.linalg.LinAlgError as error:
+        raise ValueError("the model's λ is too small: YᵀY stays singular") from error
     gains = np.einsum("kf,kf->k", Y @ covariance, Y)  # yᵀΣy of each
     if not np.isfinite(gains).all():
         raise ValueError("the model's factors hold NaN or ∞, or are too large")

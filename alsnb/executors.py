@@ -72,7 +72,11 @@ def run_in_threads(halves, n_workers):
             X, squares = allocate(half, which)
             queue = deque(range(len(half.blocks)))
             work = partial(solve_blocks, half, Y, X=X, squares=squares, progress=progress, **given)
-            futures = [pool.submit(work, _taken(queue)) for _ in range(n_workers)]
+            if len(half.blocks) <= 1:  # nothing to share
+                work(_taken(queue))
+                return X, squares
+            n_tasks = min(n_workers, len(half.blocks))
+            futures = [pool.submit(work, _taken(queue)) for _ in range(n_tasks)]
             try:
                 for future in as_completed(futures):
                     future.result()

@@ -11,6 +11,7 @@ from .loop import Factorization
 from .ridge import solve_row
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is an error
 def explain_recommendation(
     item: int, item_ids, ratings, model: Factorization
 ) -> tuple[np.ndarray, float]:

@@ -141,6 +141,7 @@ def _fold_in(which, positions, ratings, model):
 def solve_one(which, positions, ratings, model):
     """All columns of one row, by `solve_row`; what is given is not checked."""
     Y, offsets, penalty, gram, shared = row_terms(which, positions, model)
+    _check_finite(np.vdot(Y, Y))  # or YᵀY might overflow, and its solution be zero
     r = ratings.astype(Y.dtype, copy=False)
     r = r if offsets is None else r - offsets
     x = np.zeros(Y.shape[1], Y.dtype)
@@ -157,6 +158,7 @@ def solve_rows(which, A, model, n_workers):
     n_workers = count_cores() if n_workers is None else check_count("n_workers", n_workers)
     columns, lengths = model.columns, np.diff(A.indptr)
     Y, offsets = columns.hold(which, (model.V, model.U)[which])
+    _check_finite(np.vdot(Y, Y))
     given = {} if offsets is None else {"offsets": offsets}
     if model.partners is not None:
         sums = _count_as_one(A) @ (model.implicit_weight * model.partners[which])
@@ -192,10 +194,11 @@ def _count_as_one(A):
 
 
 def check_model(model) -> Factorization:
-    """Return a model, or raise TypeError."""
+    """Return a model, or raise TypeError, or ValueError if it contradicts itself."""
     if not isinstance(model, Factorization):
         kind = type(model).__name__
         raise TypeError(f"model must be a Factorization, as a fit returns it, got {kind}")
+    assert model.consistent
     return model
 
 

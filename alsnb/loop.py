@@ -9,7 +9,14 @@ from functools import cached_property
 import numpy as np
 
 from .blas import one_blas_thread
-from .checks import check_count, check_number, check_ratings
+from .checks import (
+    check_count,
+    check_dtype,
+    check_exponent,
+    check_number,
+    check_pair,
+    check_ratings,
+)
 from .columns import Columns, partner_gram
 from .metrics import calculate_rmse
 
@@ -75,6 +82,40 @@ class Factorization:
             return None, None
         weight = self.implicit_weight
         return tuple(partner_gram(self.columns, weight, partner) for partner in self.partners)
+
+    @cached_property
+    def consistent(self) -> bool:
+        """True; raises TypeError or ValueError if arrays and settings make no model.
+
+        What a fit returns always is; what was put together by hand or read from a file may not be.
+        Whether the numbers are finite is not looked at.
+        """
+        check_pair("lambda_reg", self.lambda_reg)
+        if self.bias_reg is not None:
+            check_pair("bias_reg", self.bias_reg)
+        check_exponent(self.reg_exponent)
+        check_number("implicit_weight", self.implicit_weight, positive=False)
+        check_number("implicit_reg", self.implicit_reg)
+        arrays = {"U": self.U, "V": self.V}
+        if self.partners is not None:
+            arrays |= dict(zip(("partner of U", "partner of V"), self.partners, strict=True))
+        for name, array in arrays.items():
+            if type(array) is not np.ndarray or array.ndim != 2:
+                raise TypeError(f"the model's {name} must be an array of two dimensions")
+            if check_dtype(array.dtype) != self.U.dtype:
+                raise ValueError(f"the model's {name} is {array.dtype}, but U {self.U.dtype}")
+        U, V, bias = self.U, self.V, self.bias_reg is not None
+        f = V.shape[1] - 3 * bias
+        if U.shape[1] != V.shape[1] or f < 1 or not len(U) * len(V):
+            raise ValueError(f"the model's U and V do not fit: {U.shape} and {V.shape}")
+        if (self.partners is not None) != (self.implicit_weight > 0):
+            raise ValueError("the model has partners but no weight for them, or the reverse")
+        if self.partners and [p.shape for p in self.partners] != [(len(V), f), (len(U), f)]:
+            raise ValueError("the model's partners do not fit U and V")
+        pinned = [U[:, f + 1], U[:, f + 2] - U[0, f + 2] + 1, V[:, f], V[:, f + 2]] if bias else []
+        if any((abs(column - 1) > 0).any() for column in pinned):  # NaN is not looked at
+            raise ValueError("columns that are pinned differ from row to row")
+        return True
 
     def __repr__(self) -> str:
         (n, f), m, done = self.U.shape, len(self.V), len(self.train_errors)

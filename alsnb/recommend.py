@@ -7,7 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from .blas import one_blas_thread
-from .checks import check_count, check_factors, check_position, check_positions, check_rows
+from .checks import (
+    check_array,
+    check_count,
+    check_factors,
+    check_position,
+    check_positions,
+    check_rows,
+)
 from .coldstart import popularity_scores
 from .executors import count_cores
 from .foldin import check_model
@@ -58,7 +65,7 @@ def recommend_items(
     seen, others = R.indices[R.indptr[user] : R.indptr[user + 1]], _others(among, len(V))
     if R.nnz and not len(seen) and not U[user].any():
         return _rank(popularity_scores(R), others, top_n)
-    return _rank(_predict(U[[user]], V, user)[0], np.concatenate([seen, others]), top_n)
+    return _rank(_predict(U[[user]], V, [user])[0], np.concatenate([seen, others]), top_n)
 
 
 def rank_items(u, V, seen=(), top_n: int = 10, *, among=None) -> tuple[np.ndarray, np.ndarray]:
@@ -68,28 +75,32 @@ def rank_items(u, V, seen=(), top_n: int = 10, *, among=None) -> tuple[np.ndarra
     beyond V, and TypeError or ValueError if u is not as long as V's rows, or what they predict is
     not finite.
     """
-    u, V, top_n = np.asarray(u), np.asarray(V), check_count("top_n", top_n)
-    if u.ndim != 1 or V.shape[1:] != u.shape:
+    u, V, top_n = check_array("u", u), check_array("V", V), check_count("top_n", top_n)
+    if u.dtype.kind not in "iuf" or V.dtype.kind not in "iuf":
+        raise TypeError(f"u and V must hold real numbers, got dtypes {u.dtype} and {V.dtype}")
+    if u.ndim != 1 or V.shape[1:] != u.shape or not len(V):
         raise ValueError(f"u must be as long as a row of V, got shapes {u.shape} and {V.shape}")
     left_out = np.concatenate([check_positions("seen", seen, len(V)), _others(among, len(V))])
     return _rank(_predict(u[None], V)[0], left_out, top_n)
 
 
 def recommend_batch(
-    U, V, R, top_n: int = 10, *, among=None, n_workers: int | None = None
+    U, V, R, top_n: int = 10, *, among=None, users=None, n_workers: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Recommend to every user: `recommend_items`, a block of users at a time.
 
     Parameters
     ----------
     U, V, R, top_n, among :
-        As for `recommend_items`; for some users only, their rows of U and of R.
+        As for `recommend_items`. Scores that differ by rounding alone may change places.
+    users : array of int, optional
+        Recommend only to these, in this order; by default to all.
     n_workers : int, optional
         Threads; by default as many as there are cores.
 
     Returns
     -------
-    items : ndarray of int, shape (n_users, min(top_n, n_items))
+    items : ndarray of int, shape (number of users, min(top_n, n_items))
         Best first; −1 where a user has fewer unseen items left.
     scores : ndarray, of the same shape
         Predicted ratings, in stars; −∞ where items are −1.
@@ -100,7 +111,12 @@ def recommend_batch(
     U, V = check_factors(R, U, V)
     top_n = min(check_count("top_n", top_n), len(V))
     n_workers = count_cores() if n_workers is None else check_count("n_workers", n_workers)
-    others = _others(among, len(V))
+    others, everyone = _others(among, len(V)), R
+    if users is None:
+        users = np.arange(len(U))
+    else:
+        users = check_positions("users", users, len(U))
+        U, R = U[users], R[users]
     unknown = (np.diff(R.indptr) == 0) & ~U.any(axis=1)
     items = np.empty((len(U), top_n), np.intp)
     scores = np.empty((len(U), top_n), np.result_type(U, V, np.float32))
@@ -108,7 +124,7 @@ def recommend_batch(
 
     def recommend(start):
         part = slice(start, start + step)
-        block = _predict(U[part], V, start)
+        block = _predict(U[part], V, users[part])
         ends = R.indptr[start : start + len(block) + 1]
         rows = np.repeat(np.arange(len(block)), np.diff(ends))
         block[rows, R.indices[ends[0] : ends[-1]]] = -np.inf
@@ -117,8 +133,8 @@ def recommend_batch(
 
     with one_blas_thread(), ThreadPoolExecutor(n_workers) as pool:
         list(pool.map(recommend, range(0, len(U), step)))
-    if R.nnz and unknown.any():
-        block = popularity_scores(R)[None]
+    if everyone.nnz and unknown.any():
+        block = popularity_scores(everyone)[None]
         block[:, others] = -np.inf
         items[unknown], scores[unknown] = _select(block, top_n)
     return items, scores
@@ -152,7 +168,7 @@ def similar_items(
     """
     V, top_n = check_model(model).V[:, : model.columns.f], check_count("top_n", top_n)
     item = check_position("item", item, len(V))
-    if measure not in ("cosine", "dot"):
+    if not isinstance(measure, str) or measure not in ("cosine", "dot"):
         raise ValueError(f"measure must be 'cosine' or 'dot', got {measure!r}")
     scores, left_out = _predict(V[[item]], V)[0], np.append(_others(among, len(V)), item)
     if measure == "cosine":
@@ -171,14 +187,14 @@ def _others(among, n_items):
     return np.setdiff1d(np.arange(n_items), check_positions("among", among, n_items))
 
 
-def _predict(X, V, first_user=None):
-    """Scores of all items for some rows of factors, finite; `first_user` is the first one's."""
+def _predict(X, V, users=None):
+    """Scores of all items for the rows of factors of some users, finite."""
     X, V = (array.astype(np.result_type(array, np.float32), copy=False) for array in (X, V))
     with np.errstate(over="ignore", invalid="ignore"):
         scores = X @ V.T
     if not np.isfinite(scores).all():
         bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))[0]
-        who = "" if first_user is None else f" for user {first_user + bad}"
+        who = "" if users is None else f" for user {users[bad]}"
         raise ValueError(f"the factors predict NaN or ∞{who}; was the fit interrupted?")
     return scores
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import zipfile
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from .checks import check_dtype, check_exponent, check_number, check_pair
 from .foldin import check_model
 from .loop import Factorization
 
@@ -55,18 +54,20 @@ def save_model(model: Factorization, path) -> Path:
         raise FileNotFoundError(f"there is no folder {str(path.parent)!r} to save the model in")
     arrays = {name: getattr(check_model(model), name) for name in _ARRAYS}
     arrays |= dict(zip(_PARTNERS, model.partners or (None, None), strict=True))
-    arrays = {name: array for name, array in arrays.items() if array is not None}
-    settings = {name: getattr(model, name) for name in _SETTINGS}
+    arrays = {name: np.asarray(array) for name, array in arrays.items() if array is not None}
+    settings = {name: _plain(getattr(model, name)) for name in _SETTINGS}
     _build(dict(arrays), settings)  # or it could not be read
     about = {"format": FORMAT, "version": VERSION, "settings": settings}
     about = json.dumps(about | {"sha256": _digest(arrays, settings)})
-    with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-        part = Path(folder, "model.npz")
+    part = path.with_name(f".{secrets.token_hex(8)}.npz.part")
+    try:
         with open(part, "xb") as file:
             np.savez(file, about=np.array(about), **arrays)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     return path
 
 
@@ -89,6 +90,9 @@ def load_model(path) -> Factorization:
     ModelFileError
         If it is something else, is damaged, or was written by a newer version.
     """
+    path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():  # a pipe, say, may never end
+        raise ModelFileError(f"{path} is not a model saved by alsnb: it is no regular file")
     with open(path, "rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:
@@ -96,7 +100,7 @@ def load_model(path) -> Factorization:
                     raise ValueError("models are not compressed")  # it might be of any size
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
-                about = json.loads(str(archive["about"]))
+                about = json.loads(archive["about"].item())
                 if about["format"] != FORMAT:
                     raise ValueError(f"its format is {about['format']!r}")
                 if about["version"] != VERSION:
@@ -106,7 +110,14 @@ def load_model(path) -> Factorization:
                     raise ValueError("it is damaged: its SHA-256 is not the one that it was given")
                 return _build(arrays, about["settings"])
         except Exception as error:  # whatever its bytes led to
-            raise ModelFileError(f"{path} is not a model saved by alsnb: {error}") from error
+            why = str(error) or type(error).__name__
+            why = str(error) or type(error).__name__
+            raise ModelFileError(f"{path} is not a model saved by alsnb: {why}") from error
+
+
+def _plain(value):
+    """A setting as JSON knows it."""
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
 
 
 def _digest(arrays: dict, settings: dict) -> str:
@@ -122,33 +133,15 @@ def _build(arrays: dict, settings: dict) -> Factorization:
     """A model of what a file holds; ValueError, TypeError or KeyError if it makes none."""
     if sorted(settings) != sorted(_SETTINGS):
         raise ValueError(f"it tells of {', '.join(sorted(settings))}")
-    dtype = check_dtype(arrays["U"].dtype)
     for name, array in arrays.items():
-        if array.dtype != (np.float64 if name in _ARRAYS[2:] else dtype):
+        if name in _ARRAYS[2:] and array.dtype != np.float64:
             raise ValueError(f"{name} is of dtype {array.dtype}")
         if array.ndim != (1 if name in _ARRAYS[2:] else 2) or not np.isfinite(array).all():
             raise ValueError(f"{name} is not a finite array of its dimensions")
     partners = tuple(arrays.pop(name) for name in _PARTNERS if name in arrays)
-    U, V = arrays["U"], arrays["V"]
     settings = {key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()}
     model = Factorization(**{"test_errors": None} | arrays, **settings, partners=partners or None)
-    check_pair("lambda_reg", model.lambda_reg)
-    if model.bias_reg is not None:
-        check_pair("bias_reg", model.bias_reg)
-    check_exponent(model.reg_exponent)
-    check_number("implicit_weight", model.implicit_weight, positive=False)
-    check_number("implicit_reg", model.implicit_reg)
-    f, bias = model.columns.f, model.bias_reg is not None
-    if U.dtype != V.dtype or U.shape[1] != V.shape[1] or f < 1 or not len(U) * len(V):
-        raise ValueError(f"U and V do not fit: {U.dtype} {U.shape} and {V.dtype} {V.shape}")
     lengths = {len(arrays[name]) for name in _ARRAYS[2:] if name in arrays}
     if len(lengths) > 1 or 0 in lengths:
         raise ValueError("it has not as many errors as objectives")
-    if partners and [p.shape for p in partners] != [(len(V), f), (len(U), f)]:
-        raise ValueError("the partners do not fit U and V")
-    if bool(partners) != (model.implicit_weight > 0):
-        raise ValueError("it has partners but no weight for them, or the reverse")
-    pinned = [U[:, f + 1], U[:, f + 2] - U[0, f + 2] + 1, V[:, f], V[:, f + 2]] if bias else []
-    if any((column != 1).any() for column in pinned):
-        raise ValueError("columns that are pinned differ from row to row")
-    return model
+    return check_model(model)

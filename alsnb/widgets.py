@@ -43,7 +43,7 @@ class RatingWidget(ipw.HBox):
     Attributes
     ----------
     ratings : dict of int to float
-        Stars given to items, in the order in which they were given.
+        Stars given to items, in the order in which they were first given.
     items, scores : ndarray
         What is recommended now, and the predicted ratings.
     shares : list of ndarray
@@ -73,6 +73,7 @@ class RatingWidget(ipw.HBox):
         self._range = min(stars, default=0), max(stars, default=0)
         self._keys = [_fold_case(title) for title in self._titles]
         self._top_n, self._among, self._history = check_count("top_n", top_n), among, []
+        self._answer({})  # or raise, before any widget is made
         wide = {"width": "22em"}
         self._search = ipw.Text(placeholder="Search for a movie", layout=wide)
         self._matches = ipw.Select(rows=8, layout=wide)
@@ -129,23 +130,24 @@ class RatingWidget(ipw.HBox):
             found = [j for j, key in enumerate(self._keys) if all(word in key for word in words)]
             found = sorted(found, key=lambda j: -self._popular[j])[:50]
         else:
-            known = list(self.ratings)
-            found = most_informative_items(self._model, 5, item_ids=known, among=self._among)
+            found = self._questions
         self._matches.options = [(self._titles[j], int(j)) for j in found]
         self._matches.index = 0 if len(found) else None
 
     def _answer(self, ratings):
-        """Items, scores, and for each item the shares of these ratings."""
+        """What to recommend: items, scores, the shares of these ratings; and what to ask."""
         given = list(ratings), list(ratings.values())
         u, V = fold_in_user(*given, self._model), self._model.V
         if not ratings:  # a model like any other, with one factor
             u, V = np.ones(1), self._popular[:, None]
         items, scores = rank_items(u, V, given[0], self._top_n, among=self._among)
-        return items, scores, [explain_recommendation(j, *given, self._model)[0] for j in items]
+        shares = [explain_recommendation(j, *given, self._model)[0] for j in items]
+        questions = most_informative_items(self._model, 5, item_ids=given[0], among=self._among)
+        return items, scores, shares, questions
 
     def _show(self, ratings):
         """Bring everything up to date with these ratings; or raise, and leave it as it is."""
-        self.items, self.scores, self.shares = self._answer(ratings)
+        self.items, self.scores, self.shares, self._questions = self._answer(ratings)
         self.ratings = ratings
         self._undo.disabled, self._reset.disabled = not self._history, not self.ratings
         colours = [MORE_COLOURS[k % len(MORE_COLOURS)] for k in range(len(self.ratings))]
@@ -184,4 +186,5 @@ class RatingWidget(ipw.HBox):
 
 def _fold_case(text):
     """Text without case and accents, to be searched."""
-    return "".join(c for c in normalize("NFKD", text.casefold()) if not combining(c))
+    text = normalize("NFKD", text.casefold()).casefold()  # ™ becomes TM, and then tm
+    return "".join(c for c in text if not combining(c))

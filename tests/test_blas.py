@@ -1,13 +1,16 @@
 """One BLAS thread inside, and outside what it was before."""
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from itertools import permutations
+from unittest.mock import MagicMock
 
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import alsnb
+from alsnb import blas
 from alsnb.blas import one_blas_thread
 
 
@@ -96,6 +99,40 @@ def test_after_an_exception(twos, ones):
     with pytest.raises(ZeroDivisionError), one_blas_thread():
         1 / 0
     assert count_threads() == twos
+    with one_blas_thread():
+        assert count_threads() == ones
+    assert count_threads() == twos
+
+
+@pytest.mark.parametrize("nth", range(8))
+def test_an_interrupt_at_any_setting_is_made_good_by_the_next_region(twos, ones, nth):
+    """Each BLAS is set twice in a region, and ownership of OpenBLAS cleared twice each time."""
+    calls, real = [], blas._set
+
+    def interrupted(numbers):
+        for number in numbers:
+            calls.append(number)
+            if len(calls) == nth + 1:
+                raise KeyboardInterrupt
+            real([number])
+
+    with pytest.MonkeyPatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(blas, "_set", interrupted)
+        with one_blas_thread():
+            pass
+    with one_blas_thread():
+        assert count_threads() == ones
+    assert count_threads() == twos
+    assert not blas._running and not blas._before
+
+
+def test_a_region_that_cannot_say_that_it_ends(twos, ones):
+    broken, interrupted = MagicMock(), pytest.raises(KeyboardInterrupt)
+    broken.__enter__.side_effect = KeyboardInterrupt
+    with pytest.MonkeyPatch.context() as patch, interrupted, one_blas_thread():
+        patch.setattr(blas, "_lock", broken)
+    gc.collect()
+    assert count_threads() == ones  # nobody could restore it
     with one_blas_thread():
         assert count_threads() == ones
     assert count_threads() == twos

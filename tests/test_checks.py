@@ -1,5 +1,7 @@
 """Bad input: one clear sentence, and nothing computed before it."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -194,9 +196,48 @@ def test_ratings_beyond_floats_diverge_in_one_sentence(optimise):
         optimise(R=GOOD * 1e200)
 
 
-def test_padding_of_other_formats_is_no_duplicate():
-    diagonal = sp.dia_array((np.array([[1.0, 2, 3], [0, 4, 5]]), [0, 1]), shape=(3, 3))
-    assert np.array_equal(check_ratings(diagonal).toarray(), diagonal.toarray())
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo", "lil", "dok", "bsr", "dia"])
+def test_a_stored_zero_is_a_rating_in_every_format_or_it_is_refused(kind):
+    """Blocks hold zeros that nobody gave, diagonals lose those that somebody did."""
+    R = sp.csr_array(([5.0, 0, 3, 4], ([0, 0, 1, 3], [0, 3, 1, 1])), shape=(4, 4))
+    if kind in ("bsr", "dia"):
+        with pytest.raises(TypeError, match=f"R is in {kind.upper()} format"):
+            check_ratings(R.asformat(kind))
+    else:
+        csr = check_ratings(R.asformat(kind))
+        assert (csr.nnz, csr.toarray().tolist()) == (4, R.toarray().tolist())
+
+
+@pytest.mark.parametrize("index", [4, 100, -1])
+def test_indices_beyond_the_matrix_are_found(index):
+    R = sp.csr_array(([5.0, 3, 4], ([0, 1, 3], [0, 1, 2])), shape=(4, 4))
+    R.indices[2] = index
+    with pytest.raises(ValueError, match=r"R is damaged: .* shape \(4, 4\)"):
+        check_ratings(R)
+
+
+@pytest.mark.parametrize("name", ["item_ids", "ratings"])
+def test_rows_that_are_no_plain_arrays(name):
+    row = {"item_ids": [1, 2], "ratings": [4, 5]}
+    model = alsnb.als_matrix_factorization(GOOD, 2, n_iterations=1, verbose=False, rng=0)
+    for bad, error, message in (
+        (np.ma.array([1, 2], mask=[0, 1]), TypeError, "must not be a masked array"),
+        ([[1], [1, 2]], ValueError, "must be one array, not lists of different lengths"),
+    ):
+        with pytest.raises(error, match=f"{name} {message}"):
+            alsnb.fold_in_user(**row | {name: bad}, model=model)
+
+
+def test_numbers_that_are_too_long_to_read_or_to_hold():
+    with pytest.raises(TypeError) as caught:
+        alsnb.hold_out(GOOD, list(range(10**6)))
+    assert len(str(caught.value)) < 200
+    for huge in (10**400, Fraction(10**400)):
+        with pytest.raises(ValueError, match="shrinkage must be finite and not negative") as caught:
+            alsnb.popularity_scores(GOOD, huge)
+        assert len(str(caught.value)) < 200
+    half = alsnb.popularity_scores(GOOD, Fraction(1, 2))
+    assert np.array_equal(half, alsnb.popularity_scores(GOOD, 0.5))
 
 
 @pytest.mark.parametrize("dtype", [str, complex, object])

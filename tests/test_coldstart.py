@@ -59,6 +59,13 @@ def test_popularity_of_float32_is_summed_in_double_precision():
     np.testing.assert_allclose(alsnb.popularity_scores(R, 0)[:2], expected, rtol=1e-12)
 
 
+def test_popularity_of_ratings_whose_sums_overflow_is_an_error():
+    R = sp.csr_array(([1e308] * 3, ([0, 1, 2], [0, 0, 1])), shape=(3, 2))
+    for shrinkage in (0, 5):
+        with pytest.raises(ValueError, match="R holds ratings so large that their sums"):
+            alsnb.popularity_scores(R, shrinkage)
+
+
 def test_popularity_takes_any_format_and_changes_nothing():
     R = random_ratings(0, 8, 6)
     before = [part.tobytes() for part in (R.data, *R.coords)]
@@ -68,6 +75,7 @@ def test_popularity_takes_any_format_and_changes_nothing():
     assert [part.tobytes() for part in (R.data, *R.coords)] == before
 
 
+EYE = sp.eye_array(2, format="csr")
 NAN = sp.csr_array(([1.0, np.nan], ([0, 1], [0, 1])), shape=(2, 2))
 
 
@@ -78,12 +86,27 @@ NAN = sp.csr_array(([1.0, np.nan], ([0, 1], [0, 1])), shape=(2, 2))
         (sp.csr_array((2, 2)), 1, ValueError, r"R \(2 × 2\) holds no ratings"),
         (NAN, 1, ValueError, "R holds NaN or ∞ in 1 of 2 ratings"),
         (abs(NAN) > 0, 1, TypeError, "R must hold real numbers, got dtype bool"),
-        (sp.eye_array(2), -1, ValueError, "shrinkage must be finite and not negative, got -1"),
-        (sp.eye_array(2), np.inf, ValueError, "shrinkage must be finite and not negative"),
-        (sp.eye_array(2), np.nan, ValueError, "shrinkage must be finite and not negative"),
-        (sp.eye_array(2), "1", TypeError, "shrinkage must be a number, got '1'"),
-        (sp.eye_array(2), True, TypeError, "shrinkage must be a number, got True"),
-        (sp.eye_array(2), None, TypeError, "shrinkage must be a number, got None"),
+        (
+            sp.eye_array(2, format="csr"),
+            -1,
+            ValueError,
+            "shrinkage must be finite and not negative, got -1",
+        ),
+        (
+            sp.eye_array(2, format="csr"),
+            np.inf,
+            ValueError,
+            "shrinkage must be finite and not negative",
+        ),
+        (
+            sp.eye_array(2, format="csr"),
+            np.nan,
+            ValueError,
+            "shrinkage must be finite and not negative",
+        ),
+        (EYE, "1", TypeError, "shrinkage must be a number, got '1'"),
+        (EYE, True, TypeError, "shrinkage must be a number, got True"),
+        (EYE, None, TypeError, "shrinkage must be a number, got None"),
     ],
 )
 def test_popularity_refuses(R, shrinkage, error, message):

@@ -517,3 +517,66 @@ def test_factors_that_are_not_finite():
     ):
         with pytest.raises(ValueError, match="the solution is not finite: ratings or factors"):
             call()
+
+
+BIASED, PLAIN = fitted("biases"), fitted("plain")
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    [
+        (replace(PLAIN, V=PLAIN.V.astype(int)), ValueError, "dtype must be float32 or float64"),
+        (replace(PLAIN, V=PLAIN.V.astype(np.float32)), ValueError, "V is float32, but U float64"),
+        (replace(PLAIN, V=PLAIN.V[0]), TypeError, "V must be an array of two dimensions"),
+        (replace(PLAIN, V=PLAIN.V.tolist()), TypeError, "V must be an array of two dimensions"),
+        (replace(PLAIN, V=None), TypeError, "V must be an array of two dimensions"),
+        (replace(PLAIN, V=PLAIN.V[:, :2]), ValueError, "U and V do not fit: (9, 3) and (8, 2)"),
+        (replace(PLAIN, V=PLAIN.V[:0]), ValueError, "U and V do not fit"),
+        (replace(PLAIN, bias_reg=0.1), ValueError, "U and V do not fit"),
+        (replace(BIASED, U=2 * BIASED.U), ValueError, "columns that are pinned differ"),
+        (replace(PLAIN, lambda_reg=-1), ValueError, "lambda_reg must be finite and positive"),
+        (replace(PLAIN, lambda_reg=(1, 2, 3)), ValueError, "lambda_reg must be a number, or a"),
+        (replace(PLAIN, lambda_reg=None), TypeError, "lambda_reg must be a number"),
+        (replace(PLAIN, reg_exponent=-5), ValueError, "reg_exponent must be"),
+        (replace(MODEL, partners=None), ValueError, "partners but no weight"),
+        (replace(MODEL, partners=MODEL.partners[::-1]), ValueError, "partners do not fit"),
+        (replace(MODEL, implicit_weight=0.0), ValueError, "partners but no weight"),
+    ],
+)
+def test_models_that_contradict_themselves(model, error, message):
+    """Whoever puts one together by hand is told, by every function, before anything is solved."""
+    for call in (
+        lambda: alsnb.fold_in_user([1], [4], model),
+        lambda: alsnb.fold_in_items(R[:, :2], model),
+        lambda: alsnb.append_users(NEW, R, model),
+        lambda: alsnb.add_rating_optimized(0, [1], [4], R, model),
+        lambda: alsnb.explain_recommendation(0, [1], [4], model),
+        lambda: alsnb.most_informative_items(model),
+        lambda: alsnb.similar_items(0, model),
+    ):
+        with pytest.raises(error) as caught:
+            call()
+        assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [(float, 1e200), (np.float32, 1e20)])
+@side
+def test_factors_whose_products_overflow(which, dtype, scale):
+    model = fitted("plain", dtype)
+    huge = replace(model, U=model.U * dtype(scale), V=model.V * dtype(scale))
+    for call in (
+        lambda: FOLD_IN[which]([0, 1], [1, 2], huge),
+        lambda: FOLD_IN[which](range(7), range(7), huge),
+        lambda: FOLD_IN_MANY[which](R, huge),
+    ):
+        with pytest.raises(ValueError, match="not finite"):
+            call()
+
+
+def test_what_makes_one_block_is_solved_in_the_calling_thread(monkeypatch):
+    """A thread costs more than it, and Ctrl-C while one starts or ends can hang Python."""
+    expected = alsnb.fold_in_users(R, MODEL)
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", None)
+    assert alsnb.fold_in_users(R, PLAIN, n_workers=10**6).shape == PLAIN.U.shape
+    monkeypatch.undo()
+    assert expected.tobytes() == alsnb.fold_in_users(R, MODEL, n_workers=1).tobytes()

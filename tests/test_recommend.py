@@ -356,6 +356,45 @@ def test_batch_of_some_users_may_hold_no_ratings():
     assert sorted(items[0].tolist()) == [0, 1, 2, 3, 4, 5]
 
 
+@given(st.integers(0, 10**6), st.sampled_from([1, 30, None]))
+def test_batch_of_some_users_only(seed, block):
+    """What is popular is asked of all, also for those of whom nothing is known."""
+    U, V, R, _ = random_problem(seed, 8, 6)
+    users = np.random.default_rng(seed).permutation(6)[:4]
+    with pytest.MonkeyPatch.context() as patch:
+        if block:
+            patch.setattr("alsnb.recommend._BLOCK", block)
+        every = alsnb.recommend_batch(U, V, R, 3)
+        some = alsnb.recommend_batch(U, V, R, 3, users=users)
+    for all_of_it, part in zip(every, some, strict=True):
+        assert part.tolist() == all_of_it[users].tolist()
+
+
+def test_batch_of_some_users_is_refused_as_it_should_be():
+    with pytest.raises(IndexError, match="users holds 3; the model has 0 to 2"):
+        alsnb.recommend_batch(U, V, R, users=[3])
+    with pytest.raises(ValueError, match="for user 1;"):
+        alsnb.recommend_batch(np.where(np.arange(3)[:, None] == 1, np.nan, U), V, R, users=[2, 1])
+    items, scores = alsnb.recommend_batch(U, V, R, users=[])
+    assert items.shape == scores.shape == (0, 6)
+
+
+def test_no_items_at_all():
+    nothing = np.ones((0, 2)), sp.csr_array((3, 0))
+    with pytest.raises(ValueError, match="there are no items: V has no rows"):
+        alsnb.recommend_batch(U, *nothing)
+    with pytest.raises(ValueError, match="there are no items: V has no rows"):
+        alsnb.recommend_items(0, U, *nothing)
+    with pytest.raises(ValueError, match="u must be as long as a row of V"):
+        alsnb.rank_items(U[0], nothing[0])
+
+
+@pytest.mark.parametrize("dtype", [complex, object, bool])
+def test_rank_items_wants_real_numbers(dtype):
+    with pytest.raises(TypeError, match="u and V must hold real numbers"):
+        alsnb.rank_items(U[0].astype(dtype), V)
+
+
 def test_batch_of_float32_ranks_unknown_users_as_recommend_items_does():
     rng = np.random.default_rng(1)  # popularities that differ, and round to one float32
     mask = rng.random((40, 300)) < 0.5

@@ -157,6 +157,27 @@ def test_what_was_there_stays_if_saving_fails(tmp_path, name, fault, error, old)
     assert sorted(os.listdir(tmp_path)) == ["model.npz", "other.txt"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "model.npz")
+    for path in (tmp_path / "model.npz", os.devnull):
+        with pytest.raises(alsnb.ModelFileError, match="it is no regular file"):
+            alsnb.load_model(path)
+
+
+def test_the_longest_name_that_a_file_may_have(tmp_path):
+    path = tmp_path / ("x" * 251 + ".npz")
+    alsnb.save_model(model(), path)
+    assert contents(alsnb.load_model(path)) == contents(model())
+
+
+def test_settings_may_be_numbers_of_numpy(tmp_path):
+    given = {"lambda_reg": np.array([0.5, 0.25]), "bias_reg": None, "reg_exponent": np.int64(1)}
+    mine = replace(fitted("plain"), **given)
+    loaded = alsnb.load_model(alsnb.save_model(mine, tmp_path / "model.npz"))
+    assert (loaded.lambda_reg, loaded.reg_exponent) == ((0.5, 0.25), 1)
+
+
 def changed(name, value):
     array = getattr(model(), name).copy()
     array[(2,) * array.ndim] = value
@@ -177,12 +198,12 @@ def changed(name, value):
             "partner_of_U is not a finite array",
         ),
         (lambda: replace(model(), partners=None), ValueError, "partners but no weight"),
-        (lambda: replace(model(), V=model().V[1:]), ValueError, "the partners do not fit U and V"),
+        (lambda: replace(model(), V=model().V[1:]), ValueError, "the model's partners do not fit"),
         (lambda: replace(model(), lambda_reg=np.nan), ValueError, "lambda_reg must be finite"),
         (lambda: replace(model(), lambda_reg=None), TypeError, ""),
         (lambda: replace(fitted("plain"), lambda_reg=None), (TypeError, ValueError), "lambda_reg"),
         (lambda: replace(model(), reg_exponent=-1), ValueError, "reg_exponent must be finite"),
-        (lambda: replace(model(), bias_reg=None), ValueError, "the partners do not fit U and V"),
+        (lambda: replace(model(), bias_reg=None), ValueError, "the model's partners do not fit"),
         (lambda: (model().U, model().V), TypeError, "model must be a Factorization"),
         (lambda: R, TypeError, "model must be a Factorization, as a fit returns it, got csr_array"),
         (lambda: None, TypeError, "model must be a Factorization"),

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -555,6 +556,45 @@ def test_refused_ratings_change_nothing(item, stars, error, message):
     assert_consistent(widget)
     widget.undo()
     assert (widget.ratings, widget._undo.disabled) == ({}, True)
+
+
+@pytest.mark.parametrize("value", [np.nan, 1e200])
+def test_a_model_of_nonsense_is_refused_before_any_widget_is_made(made, value):
+    V = MODEL.V.copy()
+    V[:, 0] = value
+    with pytest.raises(ValueError, match=r"NaN or ∞|NaN or too large"):
+        make(replace(MODEL, V=V))
+    assert made == []
+
+
+def test_questions_that_cannot_be_chosen_leave_all_as_it_is():
+    """The second rating makes a system that is singular to rounding."""
+    V = np.ones((9, 3))
+    model = replace(MODEL, U=np.ones((12, 3)), V=V, lambda_reg=1e-20, bias_reg=None)
+    with pytest.raises(ValueError, match="too small"):
+        make(model).rate(0, 3)
+    widget = make()
+    widget.rate(2, 4)
+    before = widget._shown.value, widget._given.value, widget._matches.options
+    widget._model = model
+    with pytest.raises(ValueError, match="too small"):
+        widget.rate(0, 3)
+    assert widget.ratings == {2: 4}
+    assert (widget._shown.value, widget._given.value, widget._matches.options) == before
+
+
+def test_compatibility_characters_are_found_by_what_they_stand_for():
+    widget = make(titles=["Foo™ (1999)", *TITLES[1:]])
+    assert search(widget, "FooTM") == search(widget, "footm") == ["Foo™ (1999)"]
+
+
+def test_negative_shares_begin_at_the_line_too():
+    widget = make(fit(bias_reg=1.0, lambda_reg=50.0))  # the bias is all that counts
+    rate(widget, 0, 1)
+    rate(widget, 1, 1)
+    assert (widget.shares[0] < 0).all()
+    left = widget._shown.value.split("flex-direction:row-reverse")[1].split("border-left")[0]
+    assert left.index(TITLES[0]) < left.index(TITLES[1])  # the first is rightmost, by the line
 
 
 def test_stars_are_those_of_the_scale():

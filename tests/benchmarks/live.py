@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
 
 from alsnb import (
     Factorization,
@@ -64,6 +65,7 @@ def ours(R, dtype, repeats):
     return row | {"retraining / update": row["full retraining"] / row["update"]}
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # as it asks for itself
 def implicit(R, repeats):
     """The library implicit: another objective, the same sizes."""
     from implicit.als import AlternatingLeastSquares
