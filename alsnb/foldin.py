@@ -198,7 +198,7 @@ def check_model(model) -> Factorization:
     if not isinstance(model, Factorization):
         kind = type(model).__name__
         raise TypeError(f"model must be a Factorization, as a fit returns it, got {kind}")
-    assert model.consistent
+    _ = model.consistent  # or raises
     return model
 
 

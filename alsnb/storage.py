@@ -111,7 +111,6 @@ def load_model(path) -> Factorization:
                 return _build(arrays, about["settings"])
         except Exception as error:  # whatever its bytes led to
             why = str(error) or type(error).__name__
-            why = str(error) or type(error).__name__
             raise ModelFileError(f"{path} is not a model saved by alsnb: {why}") from error
 
 
