@@ -101,10 +101,8 @@ def update_items(
 @np.errstate(over="ignore", invalid="ignore")
 def _update_rows(which, R_new, R, model, n_workers):
     """U or V with the rows that have new ratings solved anew, and R with these ratings."""
-    R, R_new = (
-        check_fitting(R, model),
-        check_fitting(check_ratings(R_new, "R_new", empty=True), model, "R_new"),
-    )
+    R, R_new = check_fitting(R, model), check_ratings(R_new, "R_new", empty=True)
+    R_new = check_fitting(R_new, model, "R_new")
     keys, keys_new = (rows_of(A).astype(np.int64) * A.shape[1] + A.indices for A in (R, R_new))
     kept = ~np.isin(keys, keys_new, assume_unique=True)
     merged = np.concatenate([keys[kept], keys_new])

@@ -100,7 +100,7 @@ class Factorization:
         if self.partners is not None:
             arrays |= dict(zip(("partner of U", "partner of V"), self.partners, strict=True))
         for name, array in arrays.items():
-            if type(array) is not np.ndarray or array.ndim != 2:
+            if type(array) not in (np.ndarray, np.memmap) or array.ndim != 2:
                 raise TypeError(f"the model's {name} must be an array of two dimensions")
             if check_dtype(array.dtype) != self.U.dtype:
                 raise ValueError(f"the model's {name} is {array.dtype}, but U {self.U.dtype}")
