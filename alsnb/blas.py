@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from weakref import WeakSet
 
 import threadpoolctl
 
 _lock = threading.Lock()
 _before: list = []  # (library, its number of threads), while it is one
-
-
-class _Region:
-    """One that is running. Were it interrupted as it ends, it would be over with this object."""
-
-
-_running: WeakSet[_Region] = WeakSet()
+_running: set = set()  # regions
 
 
 @contextmanager
@@ -27,7 +20,7 @@ def one_blas_thread():
     to end restores it; what an interrupt keeps from being restored, the next one restores. Also a
     decorator: ``@one_blas_thread()``.
     """
-    region = _Region()
+    region = object()
     try:
         with _lock:
             if not _running:

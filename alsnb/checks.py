@@ -120,11 +120,18 @@ def check_dtype(dtype) -> np.dtype:
     return np.dtype(dtype)
 
 
+def check_real(**named) -> list[np.ndarray]:
+    """Return arrays by their names, or raise TypeError or ValueError unless they are real."""
+    arrays = [check_array(name, values) for name, values in named.items()]
+    if any(array.dtype.kind not in "iuf" for array in arrays):
+        names, dtypes = " and ".join(named), " and ".join(str(array.dtype) for array in arrays)
+        raise TypeError(f"{names} must hold real numbers, got dtypes {dtypes}")
+    return arrays
+
+
 def check_factors(R, U, V) -> tuple[np.ndarray, np.ndarray]:
     """Return U and V as arrays; raise TypeError or ValueError unless U Vᵀ can stand for R."""
-    U, V = check_array("U", U), check_array("V", V)
-    if U.dtype.kind not in "iuf" or V.dtype.kind not in "iuf":
-        raise TypeError(f"U and V must hold real numbers, got dtypes {U.dtype} and {V.dtype}")
+    U, V = check_real(U=U, V=V)
     if U.ndim != 2 or V.ndim != 2 or U.shape[1] != V.shape[1]:
         raise ValueError(f"U and V need as many columns, got shapes {U.shape} and {V.shape}")
     if not len(V):

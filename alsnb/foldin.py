@@ -124,6 +124,7 @@ def row_terms(which: int, positions: np.ndarray, model: Factorization):
     and their rows, w times, which add up to `rhs` (both None without).
     """
     Y, offsets = model.columns.hold(which, (model.V, model.U)[which][positions])
+    _check_finite(np.vdot(Y, Y))  # or YᵀY might overflow, and its solution be zero
     penalty = model.columns.lambda_reg[which] * max(len(positions), 1) ** model.reg_exponent
     shared = None
     if model.partners is not None:
@@ -141,7 +142,6 @@ def _fold_in(which, positions, ratings, model):
 def solve_one(which, positions, ratings, model):
     """All columns of one row, by `solve_row`; what is given is not checked."""
     Y, offsets, penalty, gram, shared = row_terms(which, positions, model)
-    _check_finite(np.vdot(Y, Y))  # or YᵀY might overflow, and its solution be zero
     r = ratings.astype(Y.dtype, copy=False)
     r = r if offsets is None else r - offsets
     x = np.zeros(Y.shape[1], Y.dtype)

@@ -98,7 +98,7 @@ class Factorization:
         check_number("implicit_reg", self.implicit_reg)
         arrays = {"U": self.U, "V": self.V}
         if self.partners is not None:
-            arrays |= dict(zip(("partner of U", "partner of V"), self.partners, strict=True))
+            arrays |= dict(zip(("partner of U", "partner of V"), self.partners, strict=False))
         for name, array in arrays.items():
             if type(array) not in (np.ndarray, np.memmap) or array.ndim != 2:
                 raise TypeError(f"the model's {name} must be an array of two dimensions")

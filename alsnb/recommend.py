@@ -8,11 +8,11 @@ import numpy as np
 
 from .blas import one_blas_thread
 from .checks import (
-    check_array,
     check_count,
     check_factors,
     check_position,
     check_positions,
+    check_real,
     check_rows,
 )
 from .coldstart import popularity_scores
@@ -75,9 +75,7 @@ def rank_items(u, V, seen=(), top_n: int = 10, *, among=None) -> tuple[np.ndarra
     beyond V, and TypeError or ValueError if u is not as long as V's rows, or what they predict is
     not finite.
     """
-    u, V, top_n = check_array("u", u), check_array("V", V), check_count("top_n", top_n)
-    if u.dtype.kind not in "iuf" or V.dtype.kind not in "iuf":
-        raise TypeError(f"u and V must hold real numbers, got dtypes {u.dtype} and {V.dtype}")
+    (u, V), top_n = check_real(u=u, V=V), check_count("top_n", top_n)
     if u.ndim != 1 or V.shape[1:] != u.shape or not len(V):
         raise ValueError(f"u must be as long as a row of V, got shapes {u.shape} and {V.shape}")
     left_out = np.concatenate([check_positions("seen", seen, len(V)), _others(among, len(V))])

@@ -73,7 +73,7 @@ class RatingWidget(ipw.HBox):
         self._range = min(stars, default=0), max(stars, default=0)
         self._keys = [_fold_case(title) for title in self._titles]
         self._top_n, self._among, self._history = check_count("top_n", top_n), among, []
-        self._answer({})  # or raise, before any widget is made
+        answer = self._answer({})  # or raise, before any widget is made
         wide = {"width": "22em"}
         self._search = ipw.Text(placeholder="Search for a movie", layout=wide)
         self._matches = ipw.Select(rows=8, layout=wide)
@@ -92,7 +92,7 @@ class RatingWidget(ipw.HBox):
         left = ipw.VBox([self._search, self._matches, *rows, self._given])
         left.layout.flex = "0 0 24em"
         super().__init__([left, self._shown])
-        self._show({})
+        self._show({}, answer)
 
     def rate(self, item: int, stars: float) -> None:
         """Give stars, from the lowest to the highest, to an item, in place of those it may have."""
@@ -106,7 +106,8 @@ class RatingWidget(ipw.HBox):
     def undo(self) -> None:
         """Take the last change back, a reset included."""
         if self._history:
-            self._show(self._history.pop())
+            ratings = self._history.pop()
+            self._show(ratings, self._answer(ratings))
 
     def reset(self) -> None:
         """Forget all ratings."""
@@ -114,8 +115,8 @@ class RatingWidget(ipw.HBox):
             self._change({})
 
     def _change(self, ratings):
-        before = self.ratings
-        self._show(ratings)
+        answer, before = self._answer(ratings), self.ratings  # or raise, and all stays as it is
+        self._show(ratings, answer)
         self._history.append(before)
         self._search.value, self._undo.disabled = "", False
 
@@ -145,9 +146,9 @@ class RatingWidget(ipw.HBox):
         questions = most_informative_items(self._model, 5, item_ids=given[0], among=self._among)
         return items, scores, shares, questions
 
-    def _show(self, ratings):
-        """Bring everything up to date with these ratings; or raise, and leave it as it is."""
-        self.items, self.scores, self.shares, self._questions = self._answer(ratings)
+    def _show(self, ratings, answer):
+        """Bring everything up to date with these ratings, and what `_answer` says to them."""
+        self.items, self.scores, self.shares, self._questions = answer
         self.ratings = ratings
         self._undo.disabled, self._reset.disabled = not self._history, not self.ratings
         colours = [MORE_COLOURS[k % len(MORE_COLOURS)] for k in range(len(self.ratings))]

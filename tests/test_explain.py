@@ -124,13 +124,21 @@ def test_explaining_changes_nothing():
         ({"ratings": [1]}, ValueError, "item_ids and ratings must be as many"),
         ({"ratings": [1, np.nan]}, ValueError, "ratings hold NaN or ∞"),
         ({"ratings": ["4", "5"]}, TypeError, "ratings must be real numbers"),
-        ({"model": np.ones((2, 2))}, TypeError, "model must be a Factorization"),
+        ({"model": (np.ones((2, 2)), np.ones((2, 2)))}, TypeError, "model must be a Factorization"),
     ],
 )
 def test_explaining_refuses(bad, error, message):
     options = {"item": 0, "item_ids": [1, 2], "ratings": [4, 5], "model": make_model(0)}
     with pytest.raises(error, match=message):
         alsnb.explain_recommendation(**options | bad)
+
+
+def test_explaining_by_factors_whose_products_overflow_is_an_error():
+    model = make_model(0)
+    model.V[:] *= 1e200
+    for n in (2, 12):
+        with pytest.raises(ValueError, match="not finite"):
+            alsnb.explain_recommendation(5, range(n), np.ones(n), model)
 
 
 def test_explaining_by_nonsense_is_an_error():

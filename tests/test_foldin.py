@@ -539,6 +539,7 @@ BIASED, PLAIN = fitted("biases"), fitted("plain")
         (replace(PLAIN, lambda_reg=None), TypeError, "lambda_reg must be a number"),
         (replace(PLAIN, reg_exponent=-5), ValueError, "reg_exponent must be"),
         (replace(MODEL, partners=None), ValueError, "partners but no weight"),
+        (replace(MODEL, partners=MODEL.partners[:1]), ValueError, "partners do not fit"),
         (replace(MODEL, partners=MODEL.partners[::-1]), ValueError, "partners do not fit"),
         (replace(MODEL, implicit_weight=0.0), ValueError, "partners but no weight"),
     ],
