@@ -1,34 +1,47 @@
-"""Alternating least squares, taught on MovieLens: the small package under the notebooks."""
+"""Alternating least squares, taught on MovieLens: the small package under the notebooks.
 
-from .als import als_matrix_factorization, half_step
-from .coldstart import most_informative_items, popularity_scores
-from .datasets import (
-    MovieLens,
-    load_movielens,
-    make_low_rank_ratings,
-    matrix_to_ratings,
-    ratings_to_matrix,
+A table of contents, chapter by chapter:
+
+01  the data: load_movielens, Ratings, train_test_split, leave_k_out, k_fold, split_by_time,
+    official_folds, count_ratings, rated_by
+02  the one equation: solve_row, half_step, calculate_objective, objective_gradient,
+    make_low_rank_ratings
+03  a fit, its errors and its lists: als_matrix_factorization, init_matrix_factorization,
+    gradient_descent, calculate_rmse, calculate_mae, calculate_residuals, recommend_items
+04  the same on all cores: als_matrix_factorization_parallel, which_blas
+05  settings: ALS, grid_search, cross_validate, EarlyStopping
+06  a model in use: Factorization (predict, recommend, similar_items, fold_in, update, forget,
+    append, explain, save), load_model, add_rating_optimized, top_items, damped_means,
+    most_informative_items
+
+Figures are in `alsnb.plotting`; the widget, which needs ipywidgets, in `alsnb.widgets`.
+"""
+
+from .als import (
+    DivergenceError,
+    EarlyStopping,
+    als_matrix_factorization,
+    als_matrix_factorization_parallel,
+    init_matrix_factorization,
 )
-from .explain import explain_recommendation
-from .foldin import (
-    append_items,
-    append_users,
-    fold_in_item,
-    fold_in_items,
-    fold_in_user,
-    fold_in_users,
-)
+from .bayes import most_informative_items
 from .gradient import gradient_descent, objective_gradient
-from .incremental import add_rating_optimized, remove_rating, update_items, update_users
-from .loop import DivergenceError, EarlyStopping, Factorization
 from .metrics import calculate_mae, calculate_objective, calculate_residuals, calculate_rmse
-from .parallel import als_matrix_factorization_parallel
-from .recommend import rank_items, recommend_batch, recommend_items, similar_items
-from .ridge import solve_block, solve_row
-from .sources import DatasetError
-from .splits import hold_out, k_fold, leave_out, official_folds, split_by_time
-from .storage import ModelFileError, load_model, save_model
-from .terms import init_matrix_factorization
+from .model import ALS, Factorization, add_rating_optimized, load_model, recommend_items, top_items
+from .movielens import DatasetError, load_movielens
+from .ratings import (
+    Ratings,
+    count_ratings,
+    damped_means,
+    k_fold,
+    leave_k_out,
+    make_low_rank_ratings,
+    official_folds,
+    rated_by,
+    split_by_time,
+    train_test_split,
+)
+from .ridge import half_step, solve_row, which_blas
 from .tuning import cross_validate, grid_search
 
 __all__ = [name for name, value in globals().items() if callable(value) and name[0] != "_"]

@@ -1,60 +1,138 @@
-"""Sequential alternating least squares: one row at a time."""
+"""Alternating least squares: solve all users, solve all items, and again.
+
+`alternate` is the whole of it; the rest of this page keeps the books.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import pairwise
+import sys
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import scipy.sparse as sp
 
-from .columns import ITEMS, USERS
-from .loop import Factorization, iterate
-from .ridge import solve_row
-from .terms import Terms
+from .metrics import calculate_rmse
+from .model import ALS, Factorization
+from .parallel import EXECUTORS, alternate_on_cluster, open_executor
+from .ratings import check_count, check_dtype, check_number, check_ratings, count_ratings
 
 
-def half_step(
-    R, Y: np.ndarray, lambda_reg: float, reg_exponent: float = 0.0, *, gram=None, rhs=None
-) -> np.ndarray:
-    """Solve for every row of `R` with the other side's factors `Y` fixed: half an iteration.
+class DivergenceError(ValueError):
+    """The factors grew without bound, for a learning rate or for ratings that are too large."""
 
-    Row i solves its own ridge regression, with penalty λ n_i^ν; a row without ratings gets zeros.
+
+def alternate(model: Factorization, R, solve: Callable) -> Iterator[tuple]:
+    """Solve for all users, then for all items, again and again.
+
+    Yields after each iteration the model (or, from a cluster, a function that fetches it), the sum
+    of squared residuals, and what the objective adds to it, in squared stars.
+    """
+    rows = {"users": R, "items": R.T.tocsr()}
+    while True:
+        penalty = 0.0
+        for side, other in (("users", "items"), ("items", "users")):
+            if model.settings.implicit_features:
+                X, _ = solve(model.implicit_equation(side, rows[other]))
+                model = model.with_implicit(side, X)
+                penalty += model.settings.implicit_ridge(X)
+            equation = model.equation(side, rows[side])
+            X, squares = solve(equation, residuals=side == "items")  # which has seen all of U
+            penalty += model.penalty(side, equation, X)
+            model = model.with_rows(side, model.assemble(side, X))
+        yield model, squares.sum(), penalty
+
+
+def fit(
+    settings: ALS,
+    R,
+    n_iterations: int = 20,
+    *,
+    executor="threads",
+    n_workers: int | None = None,
+    rng=None,
+    dtype=np.float64,
+    R_test=None,
+    callback: Callable[[int, np.ndarray, np.ndarray], object] | None = None,
+    tol: float = 0.0,
+    verbose: bool = True,
+) -> Factorization:
+    """Fit a model to ratings: ``ALS(…).fit(R, …)``.
+
+    The result is the same to the last bit from every executor and with any number of workers,
+    on machines with the same BLAS; "readable" agrees with them up to rounding.
 
     Parameters
     ----------
-    R : csr_array, shape (n_rows, n_columns)
-        The ratings for the users' half-step; their transpose, as CSR, for the items'.
-    Y : ndarray, shape (n_columns, n_factors)
-        V for the users' half-step, U for the items'.
-    lambda_reg, reg_exponent : float
-        λ, positive, and ν.
-    gram, rhs : ndarray, shapes (n_factors, n_factors) and (n_rows, n_factors), optional
-        As for `solve_row`, `rhs` with a row for each row of `R`.
+    settings : ALS
+        What is minimised.
+    R : scipy.sparse array or matrix, shape (n_users, n_items), or Ratings
+        Training ratings, in stars; a stored zero is a rating.
+    n_iterations : int
+        Upper limit; one iteration solves all users, then all items.
+    executor : {"threads", "serial", "processes", "readable"} or dask.distributed.Client
+        Where rows are solved. "readable" is the loop in Python that students read. On a Dask
+        cluster, each worker keeps its own rows.
+    n_workers : int, optional
+        Threads or processes; by default as many as there are cores. Not for a Dask cluster,
+        which has its own.
+    rng : int, numpy.random.Generator or None
+        Seed of the random start, N(0, 0.1²).
+    dtype : float64 or float32
+        Of the whole computation.
+    R_test : scipy.sparse array or matrix, shape (n_users, n_items), optional
+        Held-out ratings whose RMSE is tracked too; they change nothing else. Without biases,
+        users and items that have no ratings in R are predicted 0, which may be most of the
+        error.
+    callback : callable, optional
+        Called as ``callback(iteration, U, V)`` after each iteration, counted from 1; if it
+        returns True, that was the last.
+    tol : float
+        Stop when the objective's relative change falls under this; not if 0.
+    verbose : bool
+        Print a line after each iteration.
 
     Returns
     -------
-    ndarray, shape (n_rows, n_factors)
+    Factorization
+        Unpacks as ``U, V, train_errors``.
 
     Raises
     ------
     TypeError, ValueError
-        If R is not in CSR format, or Y has not a row for each of its columns.
+        If an argument is of the wrong kind or out of range, R is not a sparse matrix of finite
+        ratings, or R_test holds ratings of R.
+    RuntimeError
+        If a worker process or a Dask worker dies in mid-fit.
+
+    References
+    ----------
+    Zhou, Wilkinson, Schreiber and Pan (2008), sections 3.1 and 3.2.
+
+    Examples
+    --------
+    >>> from alsnb import make_low_rank_ratings
+    >>> R, _, _ = make_low_rank_ratings(noise=0.5, rng=0)
+    >>> model = ALS(n_factors=2, lambda_reg=1.0).fit(R, n_iterations=2, rng=0)
+    iteration   1   train RMSE 0.9823
+    iteration   2   train RMSE 0.8399
     """
-    if getattr(R, "format", None) != "csr":
-        raise TypeError("R must be in CSR format; call .tocsr() on it, after transposing it")
-    if len(Y) != R.shape[1]:
-        raise ValueError(f"R has {R.shape[1]} columns but Y {len(Y)} rows; Y is the other side's")
-    X = np.zeros((R.shape[0], Y.shape[1]), dtype=Y.dtype)
-    for i, (start, stop) in enumerate(pairwise(R.indptr.tolist())):
-        if stop > start:
-            rated, ratings = R.indices[start:stop], R.data[start:stop]
-            penalty, added = (
-                lambda_reg * (stop - start) ** reg_exponent,
-                None if rhs is None else rhs[i],
-            )
-            X[i] = solve_row(Y[rated], ratings, penalty, gram=gram, rhs=added)
-    return X
+    client = check_executor(executor, n_workers)
+    dtype = check_dtype(dtype)
+    R = check_ratings(R, dtype=dtype)
+    books = check_books(R, n_iterations, verbose, R_test, callback, tol)
+    U, V = start(R, settings.n_factors, rng, dtype)
+    if settings.bias:  # b_u, 1 and μ; 1, b_i and 1
+        columns = np.array([[0, 1, R.data.mean(dtype=float)], [1, 0, 1]], dtype)
+        U = np.hstack([U, np.tile(columns[0], (len(U), 1))])
+        V = np.hstack([V, np.tile(columns[1], (len(V), 1))])
+    model = Factorization(U, V, settings)
+    if client is not None:
+        return iterate(alternate_on_cluster(model, R, client), R, **books)
+    with open_executor(executor, n_workers) as solve:
+        return iterate(alternate(model, R, solve), R, **books)
+
+
+ALS.fit = fit
 
 
 def als_matrix_factorization(
@@ -64,96 +142,278 @@ def als_matrix_factorization(
     n_iterations: int = 20,
     verbose: bool = True,
     *,
-    reg_exponent: float = 0.0,
-    bias: bool = False,
-    bias_reg: float | tuple[float, float] | None = None,
-    implicit_weight: float = 0.0,
-    implicit_reg: float = 1.0,
-    rng=None,
-    dtype=np.float64,
-    R_test=None,
-    callback: Callable[[int, np.ndarray, np.ndarray], object] | None = None,
-    tol: float = 0.0,
-    half_step: Callable = half_step,
+    half_step: Callable | None = None,
+    **options,
 ) -> Factorization:
-    """Factorize ratings by alternating least squares, one row at a time.
+    """Factorize ratings by alternating least squares, one row at a time, in Python.
+
+    ``ALS(…).fit(R, executor="readable")``, in one call.
 
     Parameters
     ----------
-    R : scipy.sparse array or matrix, shape (n_users, n_items)
-        Training ratings, in stars; a stored zero is a rating.
-    n_factors : int
-        f, the number of columns of U and V, biases aside.
-    lambda_reg : float, or a pair of them
-        λ, positive; of a pair, the first is for users and the second for items.
-    n_iterations : int
-        Upper limit; one iteration solves all users, then all items.
-    verbose : bool
-        Print a line after each iteration.
-    reg_exponent : float
-        ν: a row with n ratings is penalised by λ n^ν. 0 is plain ridge, 1 weighted-λ.
-    bias : bool
-        Add the mean of the ratings and a bias for each user and item, as three columns of U and V.
-    bias_reg : float, or a pair of them, optional
-        λ of the biases; by default that of the factors.
-    implicit_weight : float
-        w: how much it counts that the factors explain which items were rated, too. 0: nothing.
-    implicit_reg : float
-        λ̂ of the partners that this takes, positive.
-    rng : int, numpy.random.Generator or None
-        Seed of the random start, N(0, 0.1²).
-    dtype : float64 or float32
-        Of the whole computation.
-    R_test : scipy.sparse array or matrix, shape (n_users, n_items), optional
-        Held-out ratings whose RMSE is tracked too; they change nothing else.
-    callback : callable, optional
-        Called as `callback(iteration, U, V)` after each iteration, counted from 1; if it returns
-        True, that was the last.
-    tol : float
-        Stop when the objective's relative change falls under this, be it on a plateau; not if 0.
-    half_step : callable
-        `half_step(R, Y, lambda_reg, reg_exponent)`, for solving the rows some other way; where
-        `implicit_weight` is not 0 it is given `gram` and `rhs` by name.
+    R, n_factors, lambda_reg, n_iterations, verbose :
+        As for `ALS` and its method `fit`.
+    half_step : callable, optional
+        ``half_step(R, Y, lambda_reg, reg_exponent)``, for solving the rows in a way of your own.
+        The loop cannot know what that minimises: it reports only the train RMSE, and the model that
+        it returns has no settings, and cannot fold in.
+    **options
+        Others of `ALS` and of its method `fit`.
 
     Returns
     -------
     Factorization
-        Unpacks as `U, V, train_errors`.
+        Unpacks as ``U, V, train_errors``.
 
     Raises
     ------
     TypeError, ValueError
-        If a setting is out of range, or R is not a sparse matrix of finite ratings.
+        As `ALS` and its method `fit`; and if half_step is given with options that it cannot obey.
 
-    References
-    ----------
-    Zhou, Wilkinson, Schreiber and Pan (2008), section 3.1; Koren, Bell and Volinsky (2009) for
-    biases; Singh and Gordon (2008), collective matrix factorization, for the partners.
+    Examples
+    --------
+    >>> from alsnb import make_low_rank_ratings
+    >>> R, _, _ = make_low_rank_ratings(noise=0.5, rng=0)
+    >>> U, V, train_errors = als_matrix_factorization(R, 2, 1.0, 2, rng=0)
+    iteration   1   train RMSE 0.9823
+    iteration   2   train RMSE 0.8399
     """
-    terms = Terms(
-        R,
-        n_factors,
-        lambda_reg=lambda_reg,
-        reg_exponent=reg_exponent,
-        bias=bias,
-        bias_reg=bias_reg,
-        implicit_weight=implicit_weight,
-        implicit_reg=implicit_reg,
-        rng=rng,
-        dtype=dtype,
+    settings, options = _settings(n_factors, lambda_reg, options)
+    options |= {"n_iterations": n_iterations, "verbose": verbose}
+    if half_step is None:
+        return settings.fit(R, executor="readable", **options)
+    if settings.bias or settings.implicit_features or options.get("tol"):
+        raise ValueError("with a half_step of your own leave out bias, implicit_features and tol")
+    dtype = check_dtype(options.pop("dtype", np.float64))
+    rng, R = options.pop("rng", None), check_ratings(R, dtype=dtype)
+    books = check_books(R, **options)
+
+    def steps():
+        R_items, (U, V) = R.T.tocsr(), start(R, settings.n_factors, rng, dtype)
+        λ_users, λ_items = np.broadcast_to(settings.lambda_reg, 2).tolist()
+        while True:
+            U = half_step(R, V, λ_users, settings.reg_exponent)
+            V = half_step(R_items, U, λ_items, settings.reg_exponent)
+            yield Factorization(U, V), R.nnz * calculate_rmse(R, U, V) ** 2, None
+
+    return iterate(steps(), R, **books)
+
+
+def als_matrix_factorization_parallel(
+    R,
+    n_factors: int = 20,
+    lambda_reg: float | tuple[float, float] = 0.1,
+    n_iterations: int = 20,
+    verbose: bool = True,
+    *,
+    executor="threads",
+    **options,
+) -> Factorization:
+    """Factorize ratings by alternating least squares, on several workers, compiled.
+
+    ``ALS(…).fit(R, executor=…)``, in one call.
+
+    Parameters
+    ----------
+    R, n_factors, lambda_reg, n_iterations, verbose, executor :
+        As for `ALS` and its method `fit`.
+    **options
+        Others of both.
+
+    Returns
+    -------
+    Factorization
+        Unpacks as ``U, V, train_errors``.
+
+    Raises
+    ------
+    TypeError, ValueError, RuntimeError
+        As `ALS` and its method `fit`.
+
+    Examples
+    --------
+    >>> from alsnb import make_low_rank_ratings
+    >>> R, _, _ = make_low_rank_ratings(noise=0.5, rng=0)
+    >>> U, V, train_errors = als_matrix_factorization_parallel(R, 2, 1.0, 2, rng=0)
+    iteration   1   train RMSE 0.9823
+    iteration   2   train RMSE 0.8399
+    """
+    settings, options = _settings(n_factors, lambda_reg, options)
+    options |= {"n_iterations": n_iterations, "verbose": verbose}
+    return settings.fit(R, executor=executor, **options)
+
+
+def _settings(n_factors, lambda_reg, options):
+    """The ALS of some options, and the options that are left."""
+    names = {name for name in options if name in ALS.__dataclass_fields__}
+    settings = ALS(n_factors, lambda_reg, **{name: options[name] for name in names})
+    return settings, {name: value for name, value in options.items() if name not in names}
+
+
+def init_matrix_factorization(
+    n_users: int, n_items: int, n_factors: int, *, scale: float = 0.1, rng=None, dtype=np.float64
+) -> tuple[np.ndarray, np.ndarray]:
+    """Random-normal U (n_users × n_factors) and V (n_items × n_factors), N(0, scale²).
+
+    `rng` is a seed or a `numpy.random.Generator`. The values do not depend on `dtype` but for
+    rounding. Raises TypeError or ValueError if a size is not a whole number of at least 1, `scale`
+    is not positive, or `dtype` is neither float64 nor float32.
+
+    Examples
+    --------
+    >>> U, V = init_matrix_factorization(3, 5, 2, rng=0)
+    >>> U.shape, V.shape
+    ((3, 2), (5, 2))
+    """
+    rng, dtype, scale = np.random.default_rng(rng), check_dtype(dtype), check_number("scale", scale)
+    n_factors = check_count("n_factors", n_factors)
+    sizes = (check_count("n_users", n_users), check_count("n_items", n_items))
+    U, V = (rng.normal(0.0, scale, (n, n_factors)).astype(dtype, copy=False) for n in sizes)
+    return U, V
+
+
+def start(R, n_factors, rng, dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Random U and V; rows without ratings are zero."""
+    U, V = init_matrix_factorization(*R.shape, n_factors, rng=rng, dtype=dtype)
+    for X, n in zip((U, V), count_ratings(R), strict=True):
+        X[n == 0] = 0
+    return U, V
+
+
+class EarlyStopping:
+    """A callback that stops a fit once its validation error rises, and keeps the best factors.
+
+    Parameters
+    ----------
+    R_validation : scipy.sparse array or matrix, shape (n_users, n_items)
+        Held out of the training ratings.
+    patience : int
+        Stop after so many iterations without a new best.
+    clip : (float, float), optional
+        As for `calculate_rmse`.
+
+    Attributes
+    ----------
+    errors : list of float
+        Validation RMSE after each iteration, in stars.
+    best_iteration : int
+        Counted from 1; 0 before there is one.
+    U, V : ndarray
+        The factors after it.
+
+    Examples
+    --------
+    >>> from alsnb import make_low_rank_ratings, train_test_split
+    >>> R, _, _ = make_low_rank_ratings(noise=0.5, rng=0)
+    >>> train, validation = train_test_split(R, rng=0)
+    >>> stopping = EarlyStopping(validation)
+    >>> model = ALS(3, 1.0).fit(train, 50, rng=0, verbose=False, callback=stopping)
+    >>> len(model.train_errors) == stopping.best_iteration + 2
+    True
+    """
+
+    def __init__(self, R_validation, patience: int = 2, clip: tuple[float, float] | None = None):
+        self.R, self.clip = check_ratings(R_validation, "R_validation"), clip
+        self.patience = check_count("patience", patience)
+        self.errors, self.best_iteration, self.U, self.V = [], 0, None, None
+
+    def __call__(self, iteration: int, U: np.ndarray, V: np.ndarray) -> bool:
+        """Note an iteration; True once it is time to stop."""
+        self.errors.append(calculate_rmse(self.R, U, V, clip=self.clip))
+        if self.errors[-1] < min(self.errors[:-1], default=np.inf):
+            self.best_iteration, self.U, self.V = iteration, U, V
+        return iteration - self.best_iteration >= self.patience
+
+
+def check_executor(executor, n_workers):
+    """Return a Dask client, or None for the name of an executor; or raise what is wrong."""
+    if isinstance(executor, str):
+        if executor not in EXECUTORS:
+            known = ", ".join(map(repr, EXECUTORS))
+            raise ValueError(f"executor must be {known} or a Dask client, got {executor!r}")
+        if executor in ("serial", "readable") and n_workers not in (None, 1):
+            raise ValueError(f"executor {executor!r} is one worker, got n_workers={n_workers}")
+        if n_workers is not None:
+            check_count("n_workers", n_workers)
+        return None
+    distributed = sys.modules.get("distributed")  # imported by whoever has a client
+    if distributed is None or not isinstance(executor, distributed.Client):
+        kind = type(executor).__name__
+        raise TypeError(f"executor must be a name or a dask.distributed.Client, got {kind}")
+    if executor.status != "running" or executor.asynchronous:
+        raise ValueError("executor must be a connected, synchronous Dask client; make a new one")
+    if n_workers is not None:
+        raise ValueError("n_workers is the cluster's own affair; leave it out with a Dask client")
+    return executor
+
+
+def check_books(R, n_iterations=20, verbose=True, R_test=None, callback=None, tol=0.0) -> dict:
+    """What `iterate` takes by name, checked; or raise TypeError or ValueError."""
+    if R_test is not None:
+        R_test = check_held_out(R_test, R, "R_test")
+    return {
+        "n_iterations": check_count("n_iterations", n_iterations),
+        "tol": check_number("tol", tol, positive=False),
+        "verbose": verbose,
+        "R_test": R_test,
+        "callback": callback,
+    }
+
+
+def check_held_out(R_test, R, name) -> sp.csr_array:
+    """Return held-out ratings as CSR; raise TypeError or ValueError if they do not fit R."""
+    R_test = check_ratings(R_test, name)
+    if R_test.shape != R.shape:
+        raise ValueError(f"{name} has shape {R_test.shape} but R has {R.shape}")
+    pairs = [
+        sp.csr_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape) for A in (R, R_test)
+    ]
+    if shared := pairs[0].multiply(pairs[1]).nnz:
+        what = f"{shared} of its {R_test.nnz} ratings are training ratings too"
+        raise ValueError(f"{name} is not held out: {what}; split R, as with train_test_split")
+    return R_test
+
+
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is reported as a divergence
+def iterate(
+    steps, R, *, n_iterations, verbose, R_test, callback, tol, limit=np.inf
+) -> Factorization:
+    """Go through the steps of any optimiser, keeping the books: errors, objective, early stopping.
+
+    `steps` yields what `alternate` does; without an objective, None stands for what is added.
+
+    Raises
+    ------
+    DivergenceError
+        If the objective is no longer finite, or over `limit`.
+    """
+    train, test, objectives = [], [], []
+    for iteration, (model, squared_error, penalty) in enumerate(steps, start=1):
+        train.append(float(np.sqrt(squared_error / R.nnz)))
+        objectives.append(float(squared_error + (penalty or 0.0)))
+        if not objectives[-1] <= limit or not np.isfinite(objectives[-1]):
+            raise DivergenceError(
+                f"diverged in iteration {iteration} (train RMSE {train[-1]:.3g}); try a tenth of "
+                "the learning_rate or, without one, check the scale of the ratings"
+            )
+        line = f"iteration {iteration:3d}   train RMSE {train[-1]:.4f}"
+        last = iteration == n_iterations
+        if callable(model) and (R_test is not None or callback is not None or last):
+            model = model()
+        if R_test is not None:
+            test.append(calculate_rmse(R_test, model.U, model.V))
+            line += f"   test RMSE {test[-1]:.4f}"
+        if verbose:
+            print(line)
+        if callback is not None:
+            stop = callback(iteration, model.U, model.V)
+            last |= isinstance(stop, (bool, np.bool_)) and bool(stop)
+        change = abs(np.diff(objectives[-2:]))
+        if last or (iteration > 1 and change < tol * objectives[-2]):
+            break
+    model = model() if callable(model) else model
+    return model.replace(
+        train_errors=np.array(train),
+        test_errors=None if R_test is None else np.array(test),
+        objectives=None if penalty is None else np.array(objectives),
     )
-
-    def solve(which, X, other):
-        A, (Y, given) = (terms.R, terms.R_items)[which], terms.hold(which, X, other)
-        if "offsets" in given:
-            unexplained = A.data - given.pop("offsets")[A.indices]
-            A = sp.csr_array((unexplained, A.indices, A.indptr), shape=A.shape)
-        X = half_step(A, Y, terms.lambda_reg[which], terms.reg_exponent, **given)
-        return terms.place(which, X)
-
-    def step(U, V):
-        U = solve(USERS, U, V)
-        return U, solve(ITEMS, V, U)
-
-    reporting = {"verbose": verbose, "R_test": R_test, "callback": callback, "tol": tol}
-    return iterate(*terms.begin(), step, n_iterations=n_iterations, **reporting)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import scipy.sparse as sp
 
-from .checks import check_exponent, check_number, check_ratings
-from .loop import Factorization, iterate
-from .metrics import calculate_residuals, regularization, row_weights, rows_of
-from .terms import start
+from .als import check_books, iterate, start
+from .metrics import calculate_residuals, squared_norms
+from .model import ALS, Factorization
+from .ratings import check_dtype, check_number, check_ratings, count_ratings, rows_of
 
 
 def objective_gradient(R, U, V, lambda_reg: float, reg_exponent: float = 0.0):
@@ -18,13 +16,24 @@ def objective_gradient(R, U, V, lambda_reg: float, reg_exponent: float = 0.0):
 
     With E the sparse matrix of residuals, it is −2EV + 2λ n_i^ν u_i, and −2EᵀU + 2λ n_j^ν v_j.
     Shapes and errors as in `calculate_residuals`.
+
+    Examples
+    --------
+    >>> R = sp.csr_array([[5.0]])
+    >>> objective_gradient(R, np.array([[1.0]]), np.array([[2.0]]), lambda_reg=0.5)
+    (array([[-11.]]), array([[-4.]]))
     """
     check_number("lambda_reg", lambda_reg, positive=False)
-    check_exponent(reg_exponent)
+    check_number("reg_exponent", reg_exponent, positive=False)
     R = check_ratings(R)
     E = sp.csr_array((calculate_residuals(R, U, V), R.indices, R.indptr), shape=R.shape)
-    weights_u, weights_v = (lambda_reg * w[:, None] for w in row_weights(R, reg_exponent))
-    return 2 * (weights_u * U - E @ V), 2 * (weights_v * V - E.T @ U)
+    penalties_u, penalties_v = (lambda_reg * w[:, None] for w in _weights(R, reg_exponent))
+    return 2 * (penalties_u * U - E @ V), 2 * (penalties_v * V - E.T @ U)
+
+
+def _weights(R, exponent):
+    """n^exponent of every user and of every item; none counts as one."""
+    return [np.maximum(n, 1).astype(R.dtype) ** exponent for n in count_ratings(R)]
 
 
 def gradient_descent(
@@ -45,7 +54,8 @@ def gradient_descent(
 ) -> Factorization:
     """Factorize ratings by gradient descent: u_i ← u_i − α∇, v_j ← v_j − α∇.
 
-    Takes and returns what `als_matrix_factorization` does, and:
+    Returns what `als_matrix_factorization` does, and takes what it does, but for biases, implicit
+    features and pairs of λ; and:
 
     Parameters
     ----------
@@ -64,13 +74,21 @@ def gradient_descent(
     References
     ----------
     Koren, Bell and Volinsky (2009), "Learning algorithms": stochastic, with ν = 1.
+
+    Examples
+    --------
+    >>> from alsnb import make_low_rank_ratings
+    >>> R, _, _ = make_low_rank_ratings(noise=0.5, rng=0)
+    >>> U, V, train_errors = gradient_descent(R, 2, 1.0, 2, rng=0, learning_rate=0.02)
+    iteration   1   train RMSE 1.1741
+    iteration   2   train RMSE 1.1718
     """
     alpha, rng = check_number("learning_rate", learning_rate), np.random.default_rng(rng)
-    lambda_reg = check_number("lambda_reg", lambda_reg)
-    reg_exponent = check_exponent(reg_exponent)
-    R, U, V = start(R, n_factors, rng, dtype)
-    settings = {"lambda_reg": lambda_reg, "reg_exponent": reg_exponent}
-    penalty = partial(regularization, R, **settings)
+    settings = ALS(n_factors, lambda_reg, reg_exponent)
+    lambda_reg = check_number("lambda_reg", lambda_reg)  # one for both sides
+    dtype = check_dtype(dtype)
+    R = check_ratings(R, dtype=dtype)
+    books = check_books(R, n_iterations, verbose, R_test, callback, tol)
 
     def full_step(U, V):
         gradient_u, gradient_v = objective_gradient(R, U, V, lambda_reg, reg_exponent)
@@ -78,9 +96,7 @@ def gradient_descent(
 
     if stochastic:  # in lists: one by one, Python reads them faster than arrays
         rows, columns, ratings = rows_of(R).tolist(), R.indices.tolist(), R.data.tolist()
-        shares = (
-            2 * alpha * lambda_reg * w.astype(float) for w in row_weights(R, reg_exponent - 1)
-        )
+        shares = (2 * alpha * lambda_reg * w.astype(float) for w in _weights(R, reg_exponent - 1))
         shrink_u, shrink_v = ((1 - share).tolist() for share in shares)
 
     def stochastic_step(U, V):
@@ -98,5 +114,20 @@ def gradient_descent(
         return U, V
 
     step = stochastic_step if stochastic else full_step
-    reporting = {"verbose": verbose, "R_test": R_test, "callback": callback, "tol": tol}
-    return iterate(R, U, V, penalty, settings, step, n_iterations=n_iterations, **reporting)
+
+    def steps(U, V):
+        while True:
+            yield Factorization(U, V, settings), *terms(U, V)
+            U, V = step(U, V)
+
+    def terms(U, V):
+        """Squared residuals, and what the objective adds."""
+        norms = [
+            squared_norms(X, n, reg_exponent) for X, n in zip((U, V), count_ratings(R), strict=True)
+        ]
+        residuals = calculate_residuals(R, U, V)
+        return np.sum(np.square(residuals), dtype=float), lambda_reg * sum(norms)
+
+    path = steps(*start(R, settings.n_factors, rng, dtype))
+    _, *first = next(path)  # the start, which is no iteration
+    return iterate(path, R, limit=100 * sum(first), **books)

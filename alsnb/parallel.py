@@ -1,124 +1,299 @@
-"""Parallel ALS: one kernel on threads, on processes over shared memory, or on a Dask cluster."""
+"""Where rows are solved: in this thread, on threads, on processes, or on a Dask cluster.
+
+Rows are independent. A half-step is cut into ranges of rows of equal cost, and each range is solved
+by `solve_rows`, wherever that runs: the bits are the same.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from contextlib import ExitStack, contextmanager
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import fields
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
+from threadpoolctl import threadpool_limits
 
-from .blas import one_blas_thread
-from .columns import ITEMS, USERS
-from .executors import choose_executor
-from .loop import Factorization, iterate
-from .terms import Terms
+from .ridge import Equation, solve_rows
 
-BAR_FROM = 1_000_000  # ratings, above which each iteration shows a bar
+EXECUTORS = ("threads", "serial", "processes", "readable")
 
 
-def als_matrix_factorization_parallel(
-    R,
-    n_factors: int = 20,
-    lambda_reg: float | tuple[float, float] = 0.1,
-    n_iterations: int = 20,
-    verbose: bool = True,
-    *,
-    executor="threads",
-    n_workers: int | None = None,
-    reg_exponent: float = 0.0,
-    bias: bool = False,
-    bias_reg: float | tuple[float, float] | None = None,
-    implicit_weight: float = 0.0,
-    implicit_reg: float = 1.0,
-    rng=None,
-    dtype=np.float64,
-    R_test=None,
-    callback: Callable[[int, np.ndarray, np.ndarray], object] | None = None,
-    tol: float = 0.0,
-) -> Factorization:
-    """Factorize ratings by alternating least squares, many rows at a time, on several workers.
+def count_cores() -> int:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-    The result is that of `als_matrix_factorization` up to rounding, and the same to the last bit
-    whatever the executor and however many the workers (on machines with the same BLAS, and Numba
-    on all or none; see `alsnb.lapack`).
 
-    Takes what `als_matrix_factorization` takes, except `half_step`, and two more; over a million
-    ratings, `verbose` shows a bar within iterations, too.
+def count_operations(n_ratings, n_factors: int) -> np.ndarray:
+    """Multiplications that solving a row with n ratings takes, and 500 more for its overhead.
 
-    Parameters
-    ----------
-    executor : {"threads", "serial", "processes"} or dask.distributed.Client
-        Where blocks are solved. Processes are spawned: in a script, call this function under
-        ``if __name__ == "__main__":``.
-    n_workers : int, optional
-        Threads or processes; by default as many as there are cores. Not for a Dask cluster, which
-        has its own.
-
-    Returns
-    -------
-    Factorization
-        Unpacks as `U, V, train_errors`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a setting is out of range, or R is not a sparse matrix of finite ratings.
-    RuntimeError
-        If a worker dies in mid-fit. (A cluster solves the lost blocks again.)
-
-    References
-    ----------
-    Zhou, Wilkinson, Schreiber and Pan (2008), sections 3.1 and 3.2.
+    They are for the product, Cholesky's method, and gathering; with fewer ratings than factors the
+    smaller system of the push-through identity is solved.
     """
-    start_workers = choose_executor(executor, n_workers)
-    terms = Terms(
-        R,
-        n_factors,
-        lambda_reg=lambda_reg,
-        reg_exponent=reg_exponent,
-        bias=bias,
-        bias_reg=bias_reg,
-        implicit_weight=implicit_weight,
-        implicit_reg=implicit_reg,
-        rng=rng,
-        dtype=dtype,
-    )
-    halves = terms.halves()
-    run, squares = None, None
+    n, f = np.asarray(n_ratings, dtype=float), n_factors
+    large, small = n * f**2 / 2 + f**3 / 6, n**2 * f / 2 + n**3 / 6
+    return np.where(n >= f, large, small) + 4 * n * f + 500
 
-    def step(U, V):
-        nonlocal run, squares
-        if run is None:  # by now every setting has been checked
-            run = workers.enter_context(start_workers(halves))
-        with _bar(terms.R, halves, verbose) as progress:
-            Y, given = terms.hold(USERS, U, V)
-            U = terms.place(USERS, run(USERS, Y, progress, **given)[0])
-            Y, given = terms.hold(ITEMS, V, U)
-            X, squares = run(ITEMS, Y, progress, **given)
-            return U, terms.place(ITEMS, X)
 
-    def error(R, U, V):  # the items' half-step has seen every residual
-        return float(np.sqrt(np.sum(squares) / R.nnz))
-
-    reporting = {"verbose": verbose, "R_test": R_test, "callback": callback, "tol": tol}
-    reporting["error"] = error
-    with one_blas_thread(), ExitStack() as workers:
-        return iterate(*terms.begin(), step, n_iterations=n_iterations, **reporting)
+def cut_rows(indptr, n_factors: int, n_ranges: int) -> list[tuple[int, int]]:
+    """Cut the rows of a CSR matrix into ranges (start, stop) of about equal cost."""
+    cost = np.cumsum(count_operations(np.diff(indptr), n_factors))
+    marks = np.linspace(0, cost[-1] if len(cost) else 0, n_ranges + 1)[1:-1]
+    edges = [0, *np.searchsorted(cost, marks).tolist(), len(cost)]
+    return [(start, stop) for start, stop in pairwise(edges) if stop > start]
 
 
 @contextmanager
-def _bar(R, halves, verbose):
-    """Show a bar over the blocks of an iteration, or nothing for few ratings: yields `progress`."""
-    if not verbose or R.nnz <= BAR_FROM:
-        yield None
-        return
-    lock, total = threading.Lock(), sum(len(half.blocks) for half in halves)
-    with tqdm(total=total, unit="block", leave=False, mininterval=0.5) as bar:
+def open_executor(executor="threads", n_workers: int | None = None):
+    """Yield a function that solves an `Equation`: all rows and, if asked for, squared residuals.
 
-        def progress(n_blocks):
-            with lock:
-                bar.update(n_blocks)
+    `executor` is one of `EXECUTORS`. Its workers end with the block.
+    """
+    n_workers = count_cores() if n_workers is None else n_workers
+    start = {"threads": on_threads, "processes": on_processes}.get(executor)
+    compiled = executor != "readable"
+    workers = start(n_workers) if start else nullcontext(partial(_solve_here, compiled=compiled))
+    # BLAS may have threads of its own, from which single rows and small products gain nothing.
+    with threadpool_limits(1, user_api="blas"), workers as solve:
+        yield solve
 
-        yield progress
+
+def _solve_here(equation, residuals=False, *, compiled=True):
+    X, squares = _blank(equation, residuals)
+    solve_rows(equation, 0, len(equation), X, squares, compiled=compiled)
+    return X, squares
+
+
+def _blank(equation, residuals):
+    """Arrays for solutions and, if wanted, for the sums of squared residuals."""
+    X = np.zeros((len(equation), equation.Y.shape[1]), equation.Y.dtype)
+    return X, np.zeros(len(equation)) if residuals else None
+
+
+@contextmanager
+def on_threads(n_workers: int):
+    """Threads take ranges of rows from one queue; the compiled loop holds no lock of Python's."""
+
+    def solve(equation, residuals=False):
+        X, squares = _blank(equation, residuals)
+        ranges = cut_rows(equation.indptr, X.shape[1], 16 * n_workers)
+        share_out(ranges, pool, n_workers, lambda rows: solve_rows(equation, *rows, X, squares))
+        return X, squares
+
+    with ThreadPoolExecutor(n_workers, thread_name_prefix="alsnb") as pool:
+        yield solve
+
+
+def share_out(ranges, pool, n_workers, solve_range):
+    """Let threads take ranges from one queue; an error, or Ctrl-C, empties it, and comes out."""
+    waiting = deque(ranges)
+
+    def work(_):
+        try:
+            while True:
+                solve_range(waiting.popleft())
+        except IndexError:
+            return
+        finally:
+            waiting.clear()
+
+    try:
+        list(pool.map(work, range(min(n_workers, len(ranges)))))
+    finally:
+        waiting.clear()
+
+
+@contextmanager
+def on_processes(n_workers: int):
+    """Each thread has ranges of rows solved by a process; arrays are files that all map to memory.
+
+    The processes are new ones, with nothing of the caller's script. They leave Ctrl-C to the
+    caller, and end with it: they read what to do from a pipe, which closes however the caller ends.
+    """
+    memory = Path("/dev/shm")  # no disk is touched where there is one with room
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 2**31
+    folder = tempfile.mkdtemp(prefix="alsnb-", dir=memory if roomy else None)
+    processes, idle, files = [], queue.SimpleQueue(), {}
+
+    def store(name, array, n_rows):
+        """Path of a file that holds an array, and what that is mapped to; written if it changed."""
+        kind = name, n_rows, array.shape, array.dtype
+        if kind not in files:
+            path = f"{folder}/{len(files)}.npy"
+            np.save(path, array)  # a full disk is an error here, and a crash where it is mapped
+            files[kind] = [path, np.load(path, mmap_mode="r+"), array]
+        elif files[kind][2] is not array:
+            files[kind][1][:] = files[kind][2] = array
+        return files[kind][:2]
+
+    def solve(equation, residuals=False):
+        X, squares = _blank(equation, residuals)
+        arrays = {field.name: getattr(equation, field.name) for field in fields(equation)}
+        arrays |= {"X": X, "squares": squares}
+        stored = {k: store(k, a, len(X)) for k, a in arrays.items() if a is not None}
+        paths = {name: path for name, (path, _) in stored.items()}
+        ranges = cut_rows(equation.indptr, X.shape[1], 8 * n_workers)
+        share_out(ranges, pool, n_workers, lambda rows: ask([paths, *rows]))
+        X[:] = stored["X"][1]
+        if residuals:
+            squares[:] = stored["squares"][1]
+        return X, squares
+
+    def ask(task):
+        process, answer = idle.get(), ""
+        with suppress(OSError, ValueError):  # if the pipe is broken or closed
+            print(json.dumps(task), file=process.stdin, flush=True)
+            answer = process.stdout.readline()
+        idle.put(process)
+        if not answer:
+            raise RuntimeError(
+                "a worker process died, killed or out of memory; call again, or use "
+                "executor='threads', which does without"
+            )
+        if error := json.loads(answer):
+            raise ValueError(error)
+
+    code = f"import sys; sys.path[:] = {sys.path!r}; from alsnb.parallel import work; work()"
+    command = [sys.executable, "-W", "ignore", "-c", code, folder]
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    options |= {"start_new_session": True}  # which Ctrl-C does not reach; on Windows:
+    options |= {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+    try:
+        with ThreadPoolExecutor(n_workers, thread_name_prefix="alsnb") as pool:
+            try:
+                for _ in range(n_workers):
+                    processes.append(subprocess.Popen(command, **options))
+                    idle.put(processes[-1])
+                yield solve
+            finally:
+                for process in processes:
+                    process.stdin.close()  # which ends it, and removes the folder
+    finally:
+        for process in processes:
+            process.stdin.close()  # again, for Ctrl-C may have kept it from being done
+            process.wait()
+            process.stdout.close()
+        files.clear()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def work() -> None:
+    """In a worker process: solve the ranges of rows that come by the pipe, until it closes."""
+    answers, sys.stdout = sys.stdout, sys.stderr
+    arrays = {}
+    with open_executor("serial"):
+        for line in sys.stdin:
+            paths, start, stop = json.loads(line)
+            try:
+                for path in set(paths.values()) - set(arrays):
+                    arrays[path] = np.asarray(np.load(path, mmap_mode="r+"))
+                given = {name: arrays[path] for name, path in paths.items()}
+                X, squares = given.pop("X"), given.pop("squares", None)
+                solve_rows(Equation(**given), start, stop, X, squares)
+                error = ""
+            except Exception as found:  # the caller's affair
+                error = str(found)
+            print(json.dumps(error), file=answers, flush=True)
+    shutil.rmtree(sys.argv[1], ignore_errors=True)  # the caller may have been killed
+
+
+def alternate_on_cluster(model, R, client):
+    """`alsnb.als.alternate` on a Dask cluster, where each worker keeps its own rows of R and Rᵀ.
+
+    Nobody else has them, once they are sent. In a half-step the workers fetch the fixed factors
+    from each other, and keep those that they have solved. The caller gets sums; the factors only
+    when it asks for them.
+    """
+    from distributed import CancelledError, KilledWorker, wait
+    from distributed.comm import CommClosedError
+
+    workers = [address for address, n in client.nthreads().items() for _ in range(n)]
+    if not workers:
+        raise ValueError("the Dask cluster has no workers; wait for them with wait_for_workers")
+
+    def scatter(parts):
+        places = zip(parts, workers, strict=False)
+        return [client.scatter(part, workers=[w], hash=False) for part, w in places]
+
+    def submit(task, *lists, also=()):
+        """A task for each part, where its data is."""
+        parts = zip(*lists, workers, strict=False)
+        return [client.submit(task, *p, *also, workers=[w], pure=False) for *p, w in parts]
+
+    def collect(futures):
+        lost = None
+        while lost is None and client.status == "running" and set(workers) <= {*client.nthreads()}:
+            try:
+                wait(futures, timeout=1)
+                return client.gather(futures)
+            except TimeoutError:
+                continue
+            except (CancelledError, KilledWorker, CommClosedError) as error:
+                lost = error
+        raise RuntimeError(
+            "the Dask cluster lost a worker, and with it the ratings that it kept; look at its log "
+            "(was there too little memory?), and fit again"
+        ) from lost
+
+    rows, factors, partners = {}, {}, {}  # futures, a part for each worker
+    for side, A, X in (("users", R, model.U), ("items", R.T.tocsr(), model.V)):
+        ranges = cut_rows(A.indptr, X.shape[1], len(workers))
+        rows[side] = scatter([A[start:stop] for start, stop in ranges])
+        factors[side] = scatter([(X[start:stop],) for start, stop in ranges])
+    settings, model = model.settings, model.replace(U=model.U[:1], V=model.V[:1])  # to travel light
+
+    def gather():
+        """The model as it is now."""
+        U, V = (np.concatenate([X for X, *_ in collect(factors[side])]) for side in factors)
+        found = model.replace(U=U, V=V)
+        for side, futures in partners.items():
+            found = found.with_implicit(side, np.concatenate([X for X, *_ in collect(futures)]))
+        return found
+
+    while True:
+        penalty = 0.0
+        for side, other in (("users", "items"), ("items", "users")):
+            if settings.implicit_features:
+                also = side, model, *factors[side]
+                partners[side] = submit(_solve_partner, rows[other], also=also)
+                penalty += np.sum(collect(submit(_sums, partners[side])))
+            also = side, model, len(factors[other]), *factors[other], *partners.get(side, ())
+            factors[side] = submit(_solve_part, rows[side], factors[side], also=also)
+            squared_error, added = np.sum(collect(submit(_sums, factors[side])), axis=0)
+            penalty += added
+        yield gather, squared_error, penalty
+
+
+def _solve_part(rows, own, side, model, n_fixed, *others):
+    """In a Dask worker: solve its own rows of one side; the factors, and their two sums."""
+    others = [X for X, *_ in others]
+    fixed, partners = np.concatenate(others[:n_fixed]), others[n_fixed:]
+    model = model.with_rows(side, own[0]).with_rows("users" if side == "items" else "items", fixed)
+    if partners:
+        model = model.with_implicit(side, np.concatenate(partners))
+    equation = model.equation(side, rows)
+    with open_executor("serial") as solve:
+        X, squares = solve(equation, residuals=True)
+    return model.assemble(side, X), squares.sum(), model.penalty(side, equation, X)
+
+
+def _solve_partner(rows, side, model, *fixed):
+    """In a Dask worker: its own rows of the implicit factors for a side, and their penalty."""
+    model = model.with_rows(side, np.concatenate([X for X, *_ in fixed]))
+    with open_executor("serial") as solve:
+        X, _ = solve(model.implicit_equation(side, rows))
+    return X, model.settings.implicit_ridge(X)
+
+
+def _sums(part):
+    return part[1:]

@@ -8,8 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from .checks import check_ratings
-from .metrics import count_ratings, rows_of
+from .ratings import Ratings, check_ratings, count_ratings, rows_of
 from .ridge import solve_row
 
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#666666"
@@ -24,11 +23,17 @@ def _axes(ax: Axes | None, title: str, xlabel: str = "", ylabel: str = "", size=
     return ax
 
 
+def _words(R) -> tuple[str, str]:
+    """What an item and a step of the scale are called, if R knows."""
+    return (R.item_name, f"{R.unit}s") if isinstance(R, Ratings) else ("item", "ratings")
+
+
 def plot_long_tails(R, *, ax: Axes | None = None) -> Axes:
-    """Ratings of each user and of each movie, most active first, on log–log axes."""
-    R = check_ratings(R)
+    """Ratings of each user and of each item, most active first, on log–log axes."""
+    item, _ = _words(R)
     ax = _axes(ax, "A few have hundreds of ratings, many a handful", "rank", "ratings")
-    for label, n, colour in zip(("users", "movies"), count_ratings(R), COLOURS, strict=False):
+    labels = "users", f"{item}s"
+    for label, n, colour in zip(labels, count_ratings(R), COLOURS, strict=False):
         n = np.sort(n)[::-1]
         ax.loglog(np.arange(1, len(n) + 1), n, color=colour)
         ax.annotate(label, (len(n), n[-1]), (8, 0), textcoords="offset points", color=colour)
@@ -41,13 +46,14 @@ def plot_sparsity(parts: dict, *, order=None, ax: Axes | None = None, size: floa
     `parts` maps a label to a matrix, all of one shape; `order` is a matrix by whose activity
     rows and columns are sorted, busiest first; `size` is that of a dot, in points.
     """
+    item, _ = _words(next(iter(parts.values())))
     parts = {label: check_ratings(R) for label, R in parts.items()}
     n, m = next(iter(parts.values())).shape
     places = np.arange(n), np.arange(m)
     if order is not None:
-        counts = count_ratings(check_ratings(order))
+        counts = count_ratings(order)
         places = tuple(np.argsort(np.argsort(-c, kind="stable")) for c in counts)
-    ax = _axes(ax, "Each dot is a rating", "movie", "user", (6.4, 5))
+    ax = _axes(ax, "Each dot is a rating", item, "user", (6.4, 5))
     for (label, R), colour in zip(parts.items(), COLOURS, strict=False):
         x, y = places[1][R.indices], places[0][rows_of(R)]
         ax.plot(x, y, ".", color=colour, ms=size, mew=0, label=label)
@@ -83,11 +89,12 @@ def plot_csr(R, *, ax: Axes | None = None) -> Axes:
 
 
 def plot_mean_against_count(R, *, ax: Axes | None = None) -> Axes:
-    """Mean rating of each movie against how many it has, with the band that chance explains."""
-    R = check_ratings(R)
+    """Mean rating of each item against how many it has, with the band that chance explains."""
+    (item, unit), R = _words(R), check_ratings(R)
     n = count_ratings(R)[1]
     means = np.bincount(R.indices, R.data, minlength=R.shape[1])[n > 0] / n[n > 0]
-    ax = _axes(ax, "The extremes are the movies that few have rated", "ratings", "mean (stars)")
+    title = f"The extremes are the {item}s that few have rated"
+    ax = _axes(ax, title, "ratings", f"mean ({unit})")
     ax.semilogx(n[n > 0], means, "o", color=BLUE, ms=3, mew=0, alpha=0.4)
     grid, mean = np.geomspace(1, n.max(), 200), R.data.mean()
     band = mean - 2 * R.data.std() / np.sqrt(grid), mean + 2 * R.data.std() / np.sqrt(grid)
@@ -148,58 +155,64 @@ def plot_factor_map(points, titles, labelled, *, ax: Axes | None = None) -> Axes
     return ax
 
 
-def plot_blocks(n_users=12, n_items=9, n_blocks=3, *, ax: Axes | None = None) -> Axes:
-    """What the users' half-step reads and writes: one block of rows of R, all of V, rows of U."""
-    edges = np.linspace(0, n_users, n_blocks + 1)
-    ax = _axes(
-        ax, "A block reads its rows of R and all of V, and writes its rows of U", size=(8, 4)
-    )
+def plot_row_ranges(n_users=12, n_items=9, n_ranges=3, *, ax: Axes | None = None) -> Axes:
+    """What the users' half-step reads and writes: a range of rows of R and all of V, rows of U."""
+    title = "A range reads its rows of R and all of V, and writes its rows of U"
+    ax = _axes(ax, title, size=(7.2, 4.2))
+    edges = np.linspace(0, n_users, n_ranges + 1)
     for (low, high), colour in zip(pairwise(edges), COLOURS, strict=False):
-        for left, width in ((0, n_items), (n_items + 6, 3)):
-            box = plt.Rectangle((left, low), width, high - low, fc=colour, ec="w", lw=2, alpha=0.75)
-            ax.add_patch(box)
-        arrow = {"arrowstyle": "->", "color": colour, "lw": 2}
+        for left, width, alpha in ((0, n_items, 0.25), (n_items + 6, 3, 0.75)):
+            place = (left, low), width, high - low
+            ax.add_patch(plt.Rectangle(*place, fc=colour, ec="w", lw=2, alpha=alpha))
         middle = (low + high) / 2
+        arrow = {"arrowstyle": "->", "color": colour, "lw": 2}
         ax.annotate("", (n_items + 5.8, middle), (n_items + 0.2, middle), arrowprops=arrow)
-    ax.add_patch(plt.Rectangle((0, n_users + 1.5), n_items, 2, fc=GREY, ec="w", alpha=0.75))
-    down = {"arrowstyle": "->", "color": GREY, "lw": 2, "connectionstyle": "arc3,rad=-0.2"}
-    ax.annotate("", (n_items + 3, n_users), (n_items + 0.2, n_users + 2.5), arrowprops=down)
+        ax.annotate("", (0, middle), (-1.6, middle), arrowprops={**arrow, "color": GREY, "lw": 1.2})
+    rows, columns = np.nonzero(np.random.default_rng(0).random((n_users, n_items)) < 0.2)
+    ax.plot(columns + 0.5, rows + 0.5, ".", color="black", ms=5)
+    below = n_users + 1.5
+    ax.add_patch(plt.Rectangle((0, below), n_items, 3, fc=GREY, ec="w", alpha=0.75))
+    path = [0, -1.6, -1.6], [below + 1.5, below + 1.5, n_users / n_ranges / 2]
+    ax.plot(*path, color=GREY, lw=1.2)
     for x, y, text in (
-        (n_items / 2, -0.4, "R: ratings, users × movies"),
+        (n_items / 2, -0.4, "R: dots are ratings"),
         (n_items + 7.5, -0.4, "U: written"),
-        (n_items / 2, n_users + 4.3, "Vᵀ: read by every block"),
+        (n_items / 2, below + 4.2, "Vᵀ: read by every range"),
     ):
         ax.text(x, y, text, ha="center")
-    ax.set(xlim=(-0.5, n_items + 9.5), ylim=(n_users + 4.6, -1.4), aspect="equal")
+    ax.set(xlim=(-2.2, n_items + 9.5), ylim=(below + 4.5, -1.4), aspect="equal")
     ax.axis("off")
     return ax
 
 
-def plot_gantt(solved, names=("users", "items"), *, ax: Axes | None = None) -> Axes:
-    """When each worker solved which block, from notes (half, worker, seconds at its end)."""
-    ax = _axes(ax, "Who solved what, and when", "milliseconds", size=(8, 2.6))
-    workers = sorted({worker for _, worker, _ in solved})
-    ends = dict.fromkeys(workers, 0.0)
-    begun = 0
-    for half, worker, end in sorted(solved, key=lambda note: note[2]):
-        if half != begun:  # nobody begins before the other half-step is done
-            begun, ends = half, dict.fromkeys(workers, max(ends.values()))
-        start, ends[worker] = ends[worker], end
-        bar = [(1e3 * start, 1e3 * (end - start))]
-        place = (workers.index(worker) - 0.4, 0.8)
-        ax.broken_barh(bar, place, fc=COLOURS[half], ec="w", lw=0.7)
-    ax.set(yticks=range(len(workers)), yticklabels=[f"worker {k + 1}" for k in range(len(workers))])
-    for half, name in enumerate(names):
-        ax.text(
-            0.02 + 0.1 * half, 1.0, name, color=COLOURS[half], transform=ax.transAxes, va="bottom"
-        )
+def plot_gantt(halves: dict, *, ax: Axes | None = None) -> Axes:
+    """When each worker solved which range of rows, in half-steps one after the other.
+
+    `halves` maps the name of a half-step to its notes: (worker, start, end), in seconds.
+    """
+    title = "The second half-step begins when the first is done"
+    ax = _axes(ax, title, "milliseconds", size=(8, 2.4))
+    workers = sorted({worker for notes in halves.values() for worker, _, _ in notes})
+    origin = min(start for notes in halves.values() for _, start, _ in notes)
+    top, done = len(workers) - 0.45, None
+    for (name, notes), colour in zip(halves.items(), COLOURS, strict=False):
+        times = 1e3 * (np.array([note[1:] for note in notes]) - origin)
+        for (worker, _, _), (start, end) in zip(notes, times, strict=True):
+            place = (workers.index(worker) - 0.4, 0.8)
+            ax.broken_barh([(start, end - start)], place, fc=colour, ec="w", lw=0.7)
+        if done is not None:
+            ax.axvline((done + times.min()) / 2, color=GREY, lw=1.2, ls="--")
+        ax.text(times.mean(), top, name, color=colour, ha="center", va="bottom")
+        done = times.max()
+    ax.set(ylim=(-0.6, len(workers) - 0.1), yticks=range(len(workers)))
+    ax.set_yticklabels([f"worker {k + 1}" for k in range(len(workers))])
     return ax
 
 
 def plot_explanations(shares, items, rated, *, ax: Axes | None = None) -> Axes:
     """What each rating adds to the predictions of some items, or takes from them, as stacked bars.
 
-    `shares` (n_items × n_ratings) are those of `explain_recommendation`, in stars; `items` and
+    `shares` (n_items × n_ratings) are those of `Factorization.explain`, in stars; `items` and
     `rated` label its rows and columns.
     """
     shares, places = np.asarray(shares, float), np.arange(len(items))

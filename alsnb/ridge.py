@@ -1,12 +1,35 @@
-"""The one equation: every update in this package is this ridge regression."""
+"""The one equation: every update in this package is this ridge regression.
+
+A row (a user or, with R transposed, a movie) with ratings r on the rows Y of the other side's
+factors has the factors x that minimise
+
+    Σ_k w_k (r_k − o_k − y_k·x)²  +  xᵀG x  +  p ‖x − m‖²
+
+Plain ALS has weights w = 1, offsets o = 0, Gram matrix G = 0 and prior mean m = 0. The equation is
+written three times below: `solve_row` for one row, to be read; `half_step`, plain ALS for all rows,
+to be read too; and `solve_rows`, the same loop compiled, for speed. Tests hold them equal.
+"""
 
 from __future__ import annotations
 
-from functools import partial
+import ctypes
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from threadpoolctl import threadpool_info
 
-from .lapack import scratch, solve_by_lu, solve_in_place, solve_positive
+try:
+    import llvmlite.binding
+    from numba import njit, types
+    from numba.extending import get_cython_function_address
+except ImportError:  # the readable loop does without
+    llvmlite = None
 
 
 def solve_row(
@@ -14,17 +37,21 @@ def solve_row(
     r: np.ndarray,
     penalty: float,
     *,
+    offsets: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
     gram: np.ndarray | None = None,
-    rhs: np.ndarray | None = None,
+    prior: np.ndarray | None = None,
+    noise: np.ndarray | None = None,
 ) -> np.ndarray:
     r"""Solve the ridge regression of one row: the heart of ALS.
 
     Returns the x that minimises
 
-    .. math:: \lVert Y x - r \rVert^2 + \text{penalty}\,\lVert x \rVert^2 ,
+    .. math:: \sum_k w_k (r_k - o_k - y_k^T x)^2 + x^T G x + \text{penalty}\,\lVert x - m \rVert^2 .
 
-    by its normal equations, (YᵀY + penalty·I) x = Yᵀr, or by x = Yᵀ (YYᵀ + penalty·I)⁻¹ r,
-    which is the same, where there are fewer ratings than factors.
+    With x = m + d, what is left is a ridge regression that shrinks d to zero. Its normal equations
+    are (YᵀWY + G + penalty·I) d = YᵀW (r − o − Ym) − Gm. Where there are fewer ratings than factors
+    and no G, the same d comes from a smaller system: d = Yᵀ (YYᵀ + penalty·I)⁻¹ (r − o − Ym).
 
     Parameters
     ----------
@@ -34,8 +61,17 @@ def solve_row(
         The ratings, in stars.
     penalty : float
         λ n^ν, positive.
-    gram, rhs : ndarray, shapes (n_factors, n_factors) and (n_factors,), optional
-        Added to YᵀY and to Yᵀr: what else is to be explained, as implicit feedback.
+    offsets : ndarray, shape (n_ratings,), optional
+        o: what is explained already, in stars.
+    weights : ndarray, shape (n_ratings,), optional
+        w: how much each rating counts, not negative.
+    gram : ndarray, shape (n_factors, n_factors), optional
+        G: symmetric, positive semi-definite.
+    prior : ndarray, shape (n_factors,), optional
+        m: what x is shrunk towards, instead of zero.
+    noise : ndarray, shape (n_factors,), optional
+        Standard normal numbers: x becomes a draw from the normal distribution around the solution
+        whose covariance is the inverse of the system's matrix.
 
     Returns
     -------
@@ -49,106 +85,455 @@ def solve_row(
     References
     ----------
     Zhou, Wilkinson, Schreiber and Pan (2008), section 3; Henderson and Searle (1981) for the
-    second form, the push-through identity.
+    smaller system, the push-through identity.
+
+    Examples
+    --------
+    >>> solve_row(np.ones((2, 1)), np.array([4.0, 5.0]), penalty=1.0)
+    array([3.])
     """
-    Y, r = np.asarray(Y), np.asarray(r)
+    Y, r, penalty = np.asarray(Y), np.asarray(r), float(penalty)
     if not 0 < penalty < np.inf:
-        raise ValueError(f"penalty must be positive, got {penalty}")
+        raise ValueError(f"penalty must be positive and finite, got {penalty}")
     if Y.ndim != 2 or r.shape != Y.shape[:1]:
         raise ValueError(f"Y needs a row for each rating, got shapes {Y.shape} and {r.shape}")
-    n_ratings, n_factors = Y.shape
     Y = Y.astype(np.result_type(Y, np.float32), copy=False)  # which leaves no whole numbers
+    if offsets is not None:
+        r = r - offsets
+    if prior is not None:
+        r = r - Y @ prior
+    if weights is not None:
+        Y, r = np.sqrt(weights)[:, None] * Y, np.sqrt(weights) * r
+    n_ratings, n_factors = Y.shape
     try:
-        if n_ratings < n_factors and gram is None and rhs is None:  # push-through: a smaller system
-            system = Y @ Y.T
-            _add_to_diagonal(system[None], np.full(1, penalty))
-            return Y.T @ solve_positive(system, r)
-        system = Y.T @ Y if gram is None else Y.T @ Y + gram
-        _add_to_diagonal(system[None], np.full(1, penalty))
-        return solve_positive(system, Y.T @ r + (0 if rhs is None else rhs))
+        if n_ratings < n_factors and gram is None and noise is None:  # push-through
+            # d = Yᵀ (YYᵀ + penalty·I)⁻¹ r
+            system = Y @ Y.T + penalty * np.eye(n_ratings, dtype=Y.dtype)
+            x = Y.T @ _solve_positive(system, r)
+        else:
+            # (YᵀY + G + penalty·I) d = Yᵀr − Gm
+            system = Y.T @ Y + penalty * np.eye(n_factors, dtype=Y.dtype)
+            right = Y.T @ r
+            if gram is not None:
+                system += gram
+            if gram is not None and prior is not None:
+                right = right - gram @ prior
+            x = _solve_positive(system, right, noise)
     except np.linalg.LinAlgError as error:
-        raise ValueError(f"penalty {penalty:g} is too small: YᵀY stays singular") from error
+        raise ValueError(_unsolvable(penalty)) from error
+    return x if prior is None else x + prior
 
 
-def solve_block(
-    pieces: list[tuple[np.ndarray, np.ndarray]],
-    penalties: np.ndarray,
-    *,
-    gram: np.ndarray | None = None,
-    rhs: np.ndarray | None = None,
-) -> np.ndarray:
-    r"""Solve the ridge regressions of many rows at once: `solve_row`, stacked.
+def _solve_positive(A, b, noise=None):
+    """Solve A x = b for symmetric positive definite A = LLᵀ; add L⁻ᵀ noise, if there is any."""
+    if not len(b):
+        return b
+    factor = cho_factor(A, lower=True, check_finite=False)
+    x = cho_solve(factor, b, check_finite=False)
+    return x if noise is None else x + solve_triangular(factor[0], noise, lower=True, trans=1)
 
-    Rows of similar length make a piece, padded to one width with zero rows of `Y` and zero ratings,
-    which add nothing to YᵀY or Yᵀr. The systems are solved by Cholesky; see `alsnb.lapack`.
+
+def _unsolvable(penalty, row=None):
+    where = "" if row is None else f" in row {row}"
+    return (
+        f"penalty {penalty:g} is too small{where}, or the ratings or factors are too large: "
+        "the row's system stays singular; take a larger λ"
+    )
+
+
+def half_step(R, Y: np.ndarray, lambda_reg: float, reg_exponent: float = 0.0) -> np.ndarray:
+    """Solve for every row of `R` with the other side's factors `Y` fixed: half an iteration.
+
+    Row i solves its own ridge regression, with penalty λ n_i^ν; a row without ratings gets zeros.
 
     Parameters
     ----------
-    pieces : list of (Y, r)
-        Y of shape (n_rows, width, n_factors), r of shape (n_rows, width), in stars. The widths of
-        all pieces are under n_factors, or none is.
-    penalties : ndarray, shape (total of n_rows,)
-        λ n^ν of each row, positive.
-    gram : ndarray, shape (n_factors, n_factors), optional
-        Added to every YᵀY: what rows share, as implicit feedback does.
-    rhs : ndarray, shape (total of n_rows, n_factors) or (n_factors,), optional
-        Added to every Yᵀr.
+    R : csr_array, shape (n_rows, n_columns)
+        The ratings for the users' half-step; their transpose, as CSR, for the items'.
+    Y : ndarray, shape (n_columns, n_factors)
+        V for the users' half-step, U for the items'.
+    lambda_reg, reg_exponent : float
+        λ, positive, and ν.
 
     Returns
     -------
-    ndarray, shape (total of n_rows, n_factors)
+    ndarray, shape (n_rows, n_factors)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If R is not in CSR format, or Y has not a row for each of its columns.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> R = sp.csr_array([[4.0, 5.0], [0.0, 2.0]])  # here a zero is not a rating
+    >>> half_step(R, np.ones((2, 1)), lambda_reg=1.0)
+    array([[3.],
+           [1.]])
+    """
+    R = getattr(R, "R", R)  # Ratings, of which it is the R
+    if getattr(R, "format", None) != "csr":
+        raise TypeError("R must be in CSR format; call .tocsr() on it, after transposing it")
+    if len(Y) != R.shape[1]:
+        raise ValueError(f"R has {R.shape[1]} columns but Y {len(Y)} rows; Y is the other side's")
+    X = np.zeros((R.shape[0], Y.shape[1]), dtype=Y.dtype)
+    for i, (start, stop) in enumerate(pairwise(R.indptr.tolist())):
+        n_ratings = stop - start
+        if n_ratings > 0:
+            rated, ratings = R.indices[start:stop], R.data[start:stop]
+            X[i] = solve_row(Y[rated], ratings, lambda_reg * n_ratings**reg_exponent)
+    return X
+
+
+@dataclass(frozen=True, eq=False)
+class Equation:
+    """The equations of some rows, the other side's factors being fixed: `solve_row` for each.
+
+    Attributes
+    ----------
+    indptr, indices, ratings : ndarray
+        The rows in CSR form: row i has rated ``indices[indptr[i]:indptr[i + 1]]``.
+    Y : ndarray, shape (n_columns, n_factors)
+        Fixed factors.
+    penalties : ndarray, shape (n_rows,)
+        λ n^ν of each row.
+    offsets : ndarray, shape (n_columns,), optional
+        What is explained already of any rating in a column, in stars.
+    weights : ndarray, shape (n_ratings,), optional
+        How much each rating counts.
+    gram : ndarray, shape (n_factors, n_factors), optional
+        Shared by all rows.
+    prior : ndarray, shape (n_rows, n_factors), optional
+        What each row is shrunk towards.
+    noise : ndarray, shape (n_rows, n_factors), optional
+        Standard normal numbers, for draws instead of solutions.
+    """
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    ratings: np.ndarray
+    Y: np.ndarray
+    penalties: np.ndarray
+    offsets: np.ndarray | None = None
+    weights: np.ndarray | None = None
+    gram: np.ndarray | None = None
+    prior: np.ndarray | None = None
+    noise: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    def row(self, i: int) -> dict:
+        """What `solve_row` takes for row i, by name."""
+        part = slice(self.indptr[i], self.indptr[i + 1])
+        columns = self.indices[part]
+        return {
+            "Y": self.Y[columns],
+            "r": self.ratings[part],
+            "penalty": self.penalties[i],
+            "offsets": None if self.offsets is None else self.offsets[columns],
+            "weights": None if self.weights is None else self.weights[part],
+            "gram": self.gram,
+            "prior": None if self.prior is None else self.prior[i],
+            "noise": None if self.noise is None else self.noise[i],
+        }
+
+    def penalty(self, X: np.ndarray) -> float:
+        """Σ xᵀGx + p ‖x − m‖² over all rows: what the equations add to squared residuals."""
+        left = X if self.prior is None else X - self.prior
+        total = self.penalties @ np.einsum("kf,kf->k", left, left, dtype=float)
+        return float(total if self.gram is None else total + np.sum((X.T @ X) * self.gram))
+
+
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is told by who sees the solution
+def solve_rows(
+    equation: Equation,
+    start: int = 0,
+    stop: int | None = None,
+    X: np.ndarray | None = None,
+    squares: np.ndarray | None = None,
+    *,
+    compiled: bool = True,
+) -> np.ndarray:
+    """Solve rows `start` to `stop` of an equation: the compiled twin of `solve_row` in a loop.
+
+    Rows are independent: a range of them has the same bits wherever it is solved, and by whom.
+
+    Parameters
+    ----------
+    equation : Equation
+    start, stop : int
+        By default all rows.
+    X : ndarray, shape (n_rows, n_factors), optional
+        Where the solutions are written; by default zeros are made.
+    squares : ndarray of float64, shape (n_rows,), optional
+        Where each row's sum of w (r − o − y·x)² is written, in squared stars.
+    compiled : bool
+        False: the loop in Python, as without Numba.
+
+    Returns
+    -------
+    ndarray, shape (n_rows, n_factors)
+        `X`. A row without ratings is its prior mean or zero, unless there is a Gram matrix.
 
     Raises
     ------
     ValueError
-        If a system is singular to rounding.
-
-    References
-    ----------
-    As `solve_row`; the push-through identity holds where neither `gram` nor `rhs` is given.
+        If a row's system is singular to rounding.
     """
-    n_rows, n_factors, dtype = len(penalties), pieces[0][0].shape[2], pieces[0][0].dtype
-    stops = np.cumsum([len(r) for _, r in pieces])
-    parts = [slice(stop - len(r), stop) for stop, (_, r) in zip(stops, pieces, strict=True)]
-
-    def small_systems(Y, r, part):
-        K = scratch("systems", (len(r), r.shape[1], r.shape[1]), dtype)
-        np.matmul(Y, Y.transpose(0, 2, 1), out=K)
-        _add_to_diagonal(K, penalties[part])
-        return K, r.copy()
-
-    def systems():
-        A = scratch("systems", (n_rows, n_factors, n_factors), dtype)
-        b = np.empty((n_rows, n_factors), dtype)
-        for part, (Y, r) in zip(parts, pieces, strict=True):
-            np.matmul(Y.transpose(0, 2, 1), Y, out=A[part])
-            np.matmul(Y.transpose(0, 2, 1), r[:, :, None], out=b[part, :, None])
-        A += 0 if gram is None else gram
-        b += 0 if rhs is None else rhs
-        _add_to_diagonal(A, penalties)
-        return A, b
-
-    try:
-        if pieces[0][1].shape[1] >= n_factors or gram is not None or rhs is not None:
-            return _solve(systems)
-        X = np.empty((n_rows, n_factors), dtype)
-        for part, (Y, r) in zip(parts, pieces, strict=True):
-            z = _solve(partial(small_systems, Y, r, part))
-            np.matmul(Y.transpose(0, 2, 1), z[:, :, None], out=X[part, :, None])
+    n_rows, n_factors = len(equation), equation.Y.shape[1]
+    stop = n_rows if stop is None else stop
+    X = np.zeros((n_rows, n_factors), equation.Y.dtype) if X is None else X
+    squares = np.empty(0) if squares is None else squares
+    if not (compiled and _numba_is_here()):
+        _solve_in_python(equation, start, stop, X, squares)
         return X
-    except np.linalg.LinAlgError as error:
-        raise ValueError(
-            f"penalty {penalties.min():g} is too small: a row's system stays singular"
-        ) from error
+    e, f, dtype = equation, n_factors, equation.Y.dtype
+    optional = [
+        np.empty(shape, dtype) if given is None else np.ascontiguousarray(given, dtype)
+        for given, shape in (
+            (e.offsets, 0), (e.weights, 0), (e.gram, (0, f)), (e.prior, (0, f)), (e.noise, (0, f))
+        )
+    ]  # fmt: skip
+    failed = _solve_compiled(
+        e.indptr.astype(np.int64, copy=False),
+        e.indices.astype(np.int32, copy=False),
+        e.ratings.astype(dtype, copy=False),
+        np.ascontiguousarray(e.Y),
+        e.penalties.astype(dtype, copy=False),
+        *optional,
+        X,
+        squares,
+        start,
+        stop,
+    )
+    if failed >= 0:
+        raise ValueError(_unsolvable(equation.penalties[failed], failed))
+    return X
 
 
-def _solve(make) -> np.ndarray:
-    """Solve the systems (A, b) that `make` makes: by Cholesky or, if rounding forbids, by LU."""
+def _solve_in_python(equation, start, stop, X, squares):
+    """Do what `_solve_compiled` does, as it is read."""
+    for i in range(start, stop):
+        row = equation.row(i)
+        if len(row["r"]) or equation.gram is not None or equation.noise is not None:
+            X[i] = solve_row(**row)
+        else:
+            X[i] = 0 if equation.prior is None else equation.prior[i]
+        if len(squares):
+            residuals = row["r"] - row["Y"] @ X[i]
+            residuals -= 0 if row["offsets"] is None else row["offsets"]
+            weights = 1 if row["weights"] is None else row["weights"]
+            squares[i] = np.sum(weights * residuals**2, dtype=float)
+
+
+@cache
+def _numba_is_here() -> bool:
+    """Whether there is a compiled loop; says so once if there is none."""
+    if llvmlite is None:
+        advice = "pip install 'alsnb[fast]' brings it"
+        message = f"Numba is not installed: rows are solved in Python, much slower; {advice}"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    return llvmlite is not None
+
+
+# What follows is for speed alone. Products and Cholesky's method are BLAS's and LAPACK's, which a
+# compiled loop may call without Python by their address: those of the wheel scipy-openblas32, the
+# newest OpenBLAS, or, where that is not installed, those that SciPy brings along.
+
+
+@cache
+def _openblas() -> ctypes.CDLL | None:
+    """The library in the wheel scipy-openblas32, or None; NumPy and SciPy have their own copies."""
+    if find_spec("scipy_openblas32") is None:
+        return None
+    import scipy_openblas32
+
+    names = sorted(Path(scipy_openblas32.get_lib_dir()).glob("*scipy_openblas*"))
+    name = next(name for name in names if {".so", ".dylib", ".dll"} & set(name.suffixes))
+    library = ctypes.CDLL(str(name))
+    library.scipy_openblas_set_num_threads(1)  # a row is too little work to share
+    return library
+
+
+def which_blas() -> str:
+    """Name and version of the BLAS that the compiled loop over rows calls.
+
+    Examples
+    --------
+    >>> "OpenBLAS" in which_blas()
+    True
+    """
+    if llvmlite is None:
+        return "none: Numba is not installed, and NumPy solves one row after the other"
+    if _openblas() is not None:
+        _openblas().scipy_openblas_get_config.restype = ctypes.c_char_p
+        config = _openblas().scipy_openblas_get_config().decode()
+        return f"{' '.join(config.split()[:2])}, of scipy-openblas32"
+    own = [blas for blas in threadpool_info() if "scipy" in Path(blas["filepath"]).parts[-2]]
+    name = f"{own[0]['internal_api']} {own[0]['version']}" if own else "the BLAS"
+    return f"{name.replace('openblas', 'OpenBLAS')}, of SciPy"
+
+
+def _routine(module: str, name: str, n_arguments: int):
+    """A routine of BLAS or LAPACK for compiled code, named so that machine code can be cached."""
+    if llvmlite is None:
+        return None
+    if _openblas() is not None:
+        address = ctypes.cast(getattr(_openblas(), f"scipy_{name}_"), ctypes.c_void_p).value
+    else:
+        address = get_cython_function_address(f"scipy.linalg.{module}", name)
+    llvmlite.binding.add_symbol(f"alsnb_{name}", address)
+    return types.ExternalFunction(f"alsnb_{name}", types.void(*n_arguments * [types.intp]))
+
+
+_ssyrk, _dsyrk = (_routine("cython_blas", t + "syrk", 10) for t in "sd")
+_sgemv, _dgemv = (_routine("cython_blas", t + "gemv", 11) for t in "sd")
+_strsv, _dtrsv = (_routine("cython_blas", t + "trsv", 8) for t in "sd")
+_spotrf, _dpotrf = (_routine("cython_lapack", t + "potrf", 5) for t in "sd")
+
+
+def _compiled(function):
+    """Compile a function that needs no lock of Python's; keep its machine code on disk."""
+    if llvmlite is None:
+        return function
     try:
-        return solve_in_place(*make())
-    except np.linalg.LinAlgError:
-        return solve_by_lu(*make())
+        return njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # there is no folder to keep it in
+        return njit(nogil=True)(function)
 
 
-def _add_to_diagonal(A: np.ndarray, values: np.ndarray) -> None:
-    A.reshape(len(A), -1)[:, :: A.shape[1] + 1] += values[:, None]
+@_compiled
+def _syrk(single, uplo, trans, n, k, alpha, A, lda, beta, C, ldc):
+    if single:
+        _ssyrk(uplo, trans, n, k, alpha, A, lda, beta, C, ldc)
+    else:
+        _dsyrk(uplo, trans, n, k, alpha, A, lda, beta, C, ldc)
+
+
+@_compiled
+def _gemv(single, trans, m, n, alpha, A, lda, x, incx, beta, y, incy):
+    if single:
+        _sgemv(trans, m, n, alpha, A, lda, x, incx, beta, y, incy)
+    else:
+        _dgemv(trans, m, n, alpha, A, lda, x, incx, beta, y, incy)
+
+
+@_compiled
+def _trsv(single, uplo, trans, diag, n, A, lda, x, incx):
+    if single:
+        _strsv(uplo, trans, diag, n, A, lda, x, incx)
+    else:
+        _dtrsv(uplo, trans, diag, n, A, lda, x, incx)
+
+
+@_compiled
+def _potrf(single, uplo, n, A, lda, info):
+    if single:
+        _spotrf(uplo, n, A, lda, info)
+    else:
+        _dpotrf(uplo, n, A, lda, info)
+
+
+@_compiled
+def _solve_compiled(
+    indptr, indices, ratings, Y, penalties, offsets, weights, gram, prior, noise, X, squares,
+    start, stop,
+):  # fmt: skip
+    """Solve rows start to stop into X; returns the first row that is singular, or -1.
+
+    What is optional is an array without rows where it is not given. BLAS wants every argument by
+    its address, and reads arrays by columns: to it, our Y_i is a matrix of f × n.
+    """
+    f, single = Y.shape[1], Y.itemsize == 4
+    with_offsets, with_weights = offsets.shape[0] > 0, weights.shape[0] > 0
+    with_gram, with_prior = gram.shape[0] > 0, prior.shape[0] > 0
+    with_noise, with_squares = noise.shape[0] > 0, squares.shape[0] > 0
+    longest = 0
+    for i in range(start, stop):
+        longest = max(longest, indptr[i + 1] - indptr[i])
+    Yi, t = np.empty((longest, f), Y.dtype), np.empty(longest, Y.dtype)  # gathered: y_k and r_k
+    A, d = np.empty(f * f, Y.dtype), np.empty(f, Y.dtype)  # the system, and its solution
+    numbers = np.array([0, 1, -1]).astype(Y.dtype)
+    letters, sizes = np.array([76, 78, 84], np.uint8), np.array([0, 0, f, 1, 0], np.int32)
+    zero = numbers.ctypes.data
+    one, minus_one = zero + Y.itemsize, zero + 2 * Y.itemsize
+    L = letters.ctypes.data
+    N, T = L + 1, L + 2
+    size_ = sizes.ctypes.data
+    n_, f_, step_, info_ = size_ + 4, size_ + 8, size_ + 12, size_ + 16
+    Yi_, t_, A_, d_ = Yi.ctypes.data, t.ctypes.data, A.ctypes.data, d.ctypes.data
+    for i in range(start, stop):
+        first, n, penalty = indptr[i], indptr[i + 1] - indptr[i], penalties[i]
+        if n == 0 and not (with_gram or with_noise):
+            for c in range(f):
+                X[i, c] = prior[i, c] if with_prior else 0
+            if with_squares:
+                squares[i] = 0
+            continue
+
+        # Gather √w y and √w (r − o − y·m) of all that the row has rated.
+        for k in range(n):
+            j = indices[first + k]
+            left = ratings[first + k]
+            if with_offsets:
+                left -= offsets[j]
+            if with_prior:
+                for c in range(f):
+                    left -= Y[j, c] * prior[i, c]
+            root = np.sqrt(weights[first + k]) if with_weights else Y.dtype.type(1)
+            t[k] = root * left
+            for c in range(f):
+                Yi[k, c] = root * Y[j, c]
+
+        # A = Yᵀ Y + G + p I or, push-through, the smaller Y Yᵀ + p I; then A = L Lᵀ.
+        dual = n < f and not (with_gram or with_noise)
+        size = n if dual else f
+        sizes[0], sizes[1] = size, n
+        if n > 0:
+            _syrk(single, L, T if dual else N, size_, f_ if dual else n_, one, Yi_, f_, zero, A_,
+                  size_)  # fmt: skip
+        else:
+            A[:] = 0
+        if with_gram:
+            for q in range(size):
+                for c in range(q, size):
+                    A[q * size + c] += gram[q, c]
+        for q in range(size):
+            A[q * size + q] += penalty
+        _potrf(single, L, size_, A_, size_, info_)
+        if sizes[4] != 0:
+            return i
+
+        # d = A⁻¹ (Yᵀt − G m) or Yᵀ A⁻¹ t, and what it leaves over: t − Y d, which is p A⁻¹ t.
+        left_over = 0.0
+        if dual:
+            _trsv(single, L, N, N, size_, A_, size_, t_, step_)
+            _trsv(single, L, T, N, size_, A_, size_, t_, step_)
+            _gemv(single, N, f_, n_, one, Yi_, f_, t_, step_, zero, d_, step_)
+            if with_squares:
+                for k in range(n):
+                    left_over += (penalty * t[k]) ** 2
+        else:
+            d[:] = 0
+            if n > 0:
+                _gemv(single, N, f_, n_, one, Yi_, f_, t_, step_, zero, d_, step_)
+            if with_gram and with_prior:
+                for q in range(f):
+                    for c in range(f):
+                        d[q] -= gram[q, c] * prior[i, c]
+            _trsv(single, L, N, N, size_, A_, size_, d_, step_)
+            if with_noise:
+                for c in range(f):
+                    d[c] += noise[i, c]
+            _trsv(single, L, T, N, size_, A_, size_, d_, step_)
+            if with_squares and n > 0:
+                _gemv(single, T, f_, n_, minus_one, Yi_, f_, d_, step_, one, t_, step_)
+                for k in range(n):
+                    left_over += t[k] ** 2
+        if with_squares:
+            squares[i] = left_over
+        for c in range(f):
+            X[i, c] = d[c] + prior[i, c] if with_prior else d[c]
+    return -1

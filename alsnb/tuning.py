@@ -1,29 +1,26 @@
-"""Choosing settings: a grid search on a validation set, early stopping, cross-validation."""
+"""Choosing settings: a grid search on a validation set, and cross-validation."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
+from dataclasses import fields
 from itertools import product
-from numbers import Integral
-from pathlib import Path
+from numbers import Real
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from .checks import check_clip, check_count, check_dtype, check_ratings
-from .executors import choose_executor, count_cores
-from .metrics import calculate_rmse
-from .parallel import als_matrix_factorization_parallel
-from .processes import spawn_workers
+from .als import check_held_out
+from .metrics import calculate_rmse, check_clip
+from .model import ALS
+from .parallel import count_cores
+from .ratings import check_count, check_dtype, check_ratings
 
-SETTINGS = {"n_factors", "lambda_reg", "reg_exponent", "bias", "bias_reg", "implicit_weight"}
-SETTINGS |= {"implicit_reg", "rng", "dtype"}
 RESULTS = ["n_iterations", "train_rmse", "validation_rmse", "seconds", "error"]
 
 
@@ -37,7 +34,6 @@ def grid_search(
     sample: int | None = None,
     executor="threads",
     n_workers: int | None = None,
-    path=None,
     verbose: bool = True,
     rng: int = 0,
     dtype=np.float32,
@@ -46,34 +42,33 @@ def grid_search(
     """Fit every combination of settings and score each on a validation set.
 
     Combinations are fitted side by side, one worker each. One fit serves all iteration counts on
-    its way. With `path` whatever is done is in that file, and is not done again: interrupt the
-    search, call it again, and it goes on. `settings` are arguments that all fits share.
+    its way.
 
     Parameters
     ----------
     R_train, R_validation : scipy.sparse array or matrix, shape (n_users, n_items)
         Both cut from the training ratings: the test set is for afterwards.
     grid : mapping of str to iterable
-        Values to try for arguments of `als_matrix_factorization_parallel`, by name.
+        Values to try for the settings of `ALS`, for rng or for dtype, by name.
     n_iterations : int or iterable of int
         The number of iterations, or several of which each is reported.
     clip : (float, float), optional
         As for `calculate_rmse`; of the validation error only.
     sample : int, optional
         Try only so many combinations, drawn at random: random search.
-    executor : {"threads", "serial", "processes"}, Dask client or concurrent.futures.Executor
-        Where fits run: as in `als_matrix_factorization_parallel`, or in a pool that was there
-        before and stays. Small fits gain little from threads; processes take seconds to start.
+    executor : {"threads", "serial"} or concurrent.futures.Executor
+        Where fits run. Any pool will do: a ProcessPoolExecutor, or that of a Dask client,
+        ``client.get_executor(pure=False)``.
     n_workers : int, optional
-        Fits at a time, by default as many as there are cores. Only with a name.
-    path : str or path, optional
-        A CSV file of results, made if it is not there.
+        Threads, by default as many as there are cores.
     verbose : bool
         Show a progress bar.
     rng : int
         Seed of every fit, and of `sample`.
     dtype : float32 or float64
         Of every fit.
+    **settings
+        Settings of `ALS` that all fits share.
 
     Returns
     -------
@@ -84,56 +79,67 @@ def grid_search(
     Raises
     ------
     TypeError, ValueError
-        If the ratings are not what they should be, the grid is empty, or `path` holds the results
-        of other data or settings.
+        If the ratings are not what they should be, the two parts share any, or the grid is empty or
+        names what is no setting.
 
     References
     ----------
     Bergstra and Bengio (2012), *Random search for hyper-parameter optimization*.
+
+    Examples
+    --------
+    >>> from alsnb import make_low_rank_ratings, train_test_split
+    >>> R, _, _ = make_low_rank_ratings(noise=0.3, rng=0)
+    >>> train, validation = train_test_split(R, rng=0)
+    >>> grid = {"n_factors": [1, 3], "lambda_reg": [0.1, 1.0]}
+    >>> table = grid_search(train, validation, grid, verbose=False)
+    >>> best = table.loc[table["validation_rmse"].idxmin(), list(grid)]
+    >>> ALS(**best)
+    ALS(n_factors=3, lambda_reg=0.1, reg_exponent=0.0, bias=False, bias_reg=None, \
+implicit_features=0.0, implicit_features_reg=1.0)
     """
     if not isinstance(executor, Executor):
-        choose_executor(executor, n_workers)  # complains
+        if executor not in ("threads", "serial"):
+            raise ValueError(
+                f"executor must be 'threads', 'serial' or a pool of concurrent.futures, got "
+                f"{executor!r}; for processes pass ProcessPoolExecutor(2, get_context('spawn'))"
+            )
+        n_workers = count_cores() if n_workers is None else check_count("n_workers", n_workers)
     elif n_workers is not None:
         raise ValueError("n_workers is the pool's own affair; leave it out with an Executor")
-    R_train, R_validation = check_ratings(R_train), check_ratings(R_validation, "R_validation")
-    if R_validation.shape != R_train.shape:
-        raise ValueError(f"R_validation has shape {R_validation.shape} but R {R_train.shape}")
-    grid = {name: list(values) for name, values in grid.items()}
-    configurations = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
-    if not grid or not configurations:
-        raise ValueError("grid must name at least one setting, with at least one value each")
-    if wrong := sorted({*grid, *settings} - SETTINGS | set(grid) & set(settings)):
-        raise ValueError(f"{', '.join(wrong)}: not a setting to try, or given twice; see help")
+    R_train = check_ratings(R_train, "R_train")
+    R_validation = check_held_out(R_validation, R_train, "R_validation")
+    configurations = _combine(grid, settings)
     if sample is not None and check_count("sample", sample) < len(configurations):
         chosen = np.random.default_rng(rng).choice(len(configurations), sample, replace=False)
         configurations = [configurations[k] for k in sorted(chosen)]
-    counts = [n_iterations] if isinstance(n_iterations, Integral) else [*n_iterations]
+    counts = [n_iterations] if isinstance(n_iterations, Real) else [*n_iterations]
     counts = sorted({check_count("n_iterations", one) for one in counts})
     if not counts:
         raise ValueError("n_iterations must be a number, or several of them, got none")
-    clip = check_clip(clip)
     settings |= {"rng": check_count("rng", rng, low=0), "dtype": check_dtype(dtype).name}
-    fit = (R_train, R_validation, counts, clip, settings)
-    mark = _fingerprint(*fit)
-    done = {} if path is None or not Path(path).exists() else _read(path, list(grid), mark)
-    todo = [config for config in configurations if _key(config) not in done]
+    fit = (R_train, R_validation, counts, check_clip(clip), settings)
+    done = {}
     with (
+        threadpool_limits(1, user_api="blas"),
         _pool(executor, n_workers) as pool,
-        tqdm(total=len(todo), unit="fit", disable=not verbose) as bar,
+        tqdm(total=len(configurations), unit="fit", disable=not verbose) as bar,
     ):
-        futures = {pool.submit(_fit, config, *fit): config for config in todo}
+        futures = {pool.submit(_fit, one, *fit): k for k, one in enumerate(configurations)}
         try:
             for future in as_completed(futures):
-                done[_key(futures[future])] = future.result()
-                if path is not None:
-                    _write(path, list(grid), mark, done)
+                done[futures[future]] = future.result()
                 bar.update()
         except BaseException:
-            for future in futures if executor != "processes" else ():  # those are killed
+            for future in futures:
                 future.cancel()
             raise
-    rows = [config | row for config in configurations for row in done[_key(config)]]
-    return pd.DataFrame(rows, columns=[*grid, *RESULTS])
+    rows = [one | row for k, one in enumerate(configurations) for row in done[k]]
+    table = pd.DataFrame(rows, columns=[*grid, *RESULTS])
+    for name in grid:  # None stays None
+        if any(row[name] is None for row in rows):
+            table[name] = pd.Series([row[name] for row in rows], dtype=object)
+    return table
 
 
 def cross_validate(
@@ -141,29 +147,68 @@ def cross_validate(
 ) -> pd.DataFrame:
     """Fit with the same settings on each fold's training part, and score its test part once.
 
-    `settings` are arguments of `als_matrix_factorization_parallel`.
-
     Parameters
     ----------
     folds : iterable of (R_train, R_test)
         From `k_fold` or `official_folds`.
     clip : (float, float), optional
         As for `calculate_rmse`; of the test error only.
+    **settings
+        Those of `ALS`, and of its method `fit`.
 
     Returns
     -------
     DataFrame, one row a fold, counted from 1
         train_rmse, test_rmse (stars), seconds.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there are no folds, a fold is not a pair, or its parts share ratings; and as `ALS.fit`.
+
+    Examples
+    --------
+    >>> from alsnb import k_fold, make_low_rank_ratings
+    >>> R, _, _ = make_low_rank_ratings(rng=0)
+    >>> table = cross_validate(k_fold(R, 3, rng=0), n_factors=3, lambda_reg=0.01)
+    >>> list(table), len(table)
+    (['train_rmse', 'test_rmse', 'seconds'], 3)
     """
+    names = {field.name for field in fields(ALS)}
+    als = ALS(**{name: value for name, value in settings.items() if name in names})
+    options = {name: value for name, value in settings.items() if name not in names}
     rows = []
-    for R_train, R_test in folds:
+    for fold in folds:
+        if not isinstance(fold, (tuple, list)) or len(fold) != 2:
+            raise TypeError(
+                "folds must be pairs (R_train, R_test), as k_fold makes them; for a single split "
+                "pass [(R_train, R_test)]"
+            )
+        R_train, R_test = fold
+        R_test = check_held_out(R_test, check_ratings(R_train, "R_train"), "R_test")
         start = time.perf_counter()
-        model = als_matrix_factorization_parallel(R_train, **{"verbose": False} | settings)
+        model = als.fit(R_train, **{"verbose": False} | options)
         seconds = time.perf_counter() - start
         test_rmse = calculate_rmse(R_test, model.U, model.V, clip=clip)
         rows.append((model.train_errors[-1], test_rmse, seconds))
-    names = ["train_rmse", "test_rmse", "seconds"]
-    return pd.DataFrame(rows, columns=names, index=pd.RangeIndex(1, len(rows) + 1, name="fold"))
+    if not rows:
+        raise ValueError("there are no folds: is this an iterator that was used up?")
+    index = pd.RangeIndex(1, len(rows) + 1, name="fold")
+    return pd.DataFrame(rows, columns=["train_rmse", "test_rmse", "seconds"], index=index)
+
+
+def _combine(grid, settings):
+    """All combinations of a grid, each a dict; or TypeError or ValueError."""
+    known = {field.name for field in fields(ALS)} | {"rng", "dtype"}
+    if wrong := sorted({*grid, *settings} - known | set(grid) & set(settings)):
+        raise ValueError(f"{', '.join(wrong)}: not a setting of ALS, or given twice")
+    for name, values in grid.items():
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise TypeError(f"the grid's {name} must be a list of values, got {values!r}")
+    combinations = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+    if not grid or not combinations:
+        raise ValueError("grid must name at least one setting, with at least one value each")
+    return combinations
 
 
 def _fit(config, R_train, R_validation, counts, clip, settings) -> list[dict]:
@@ -176,14 +221,13 @@ def _fit(config, R_train, R_validation, counts, clip, settings) -> list[dict]:
             rows.append({"n_iterations": iteration, "validation_rmse": error})
             rows[-1]["seconds"] = time.perf_counter() - start
 
+    options = settings | config
+    how = {name: options.pop(name) for name in ("rng", "dtype")}
+    how |= {"executor": "serial", "callback": note, "verbose": False}
     try:
-        options = settings | config | {"n_iterations": counts[-1], "verbose": False}
-        fit = als_matrix_factorization_parallel(
-            R_train, executor="serial", callback=note, **options
-        )
+        errors = ALS(**options).fit(R_train, counts[-1], **how).train_errors
     except Exception as error:  # a row of the table, not the end of the search
         return [{"n_iterations": counts[-1], "error": f"{type(error).__name__}: {error}"}]
-    errors = fit.train_errors
     return [row | {"train_rmse": errors[row["n_iterations"] - 1], "error": ""} for row in rows]
 
 
@@ -191,52 +235,4 @@ def _pool(executor, n_workers):
     """A `concurrent.futures` executor for whole fits."""
     if isinstance(executor, Executor):
         return nullcontext(executor)
-    n_workers = 1 if executor == "serial" else n_workers or count_cores()
-    if executor == "processes":
-        return spawn_workers(n_workers)
-    return (
-        ThreadPoolExecutor(n_workers)
-        if isinstance(executor, str)
-        else executor.get_executor(pure=False)
-    )
-
-
-def _fingerprint(*parts) -> str:
-    """Eight digits that change with the data or with what all fits share."""
-    digest = hashlib.sha256()
-    for part in parts:
-        arrays = [part.indptr, part.indices, part.data] if hasattr(part, "indptr") else []
-        for array in arrays:
-            digest.update(np.ascontiguousarray(array).tobytes())
-        if not arrays:
-            digest.update(repr(sorted(part.items()) if isinstance(part, dict) else part).encode())
-    return digest.hexdigest()[:8]
-
-
-def _key(config) -> tuple[str, ...]:
-    return tuple(map(str, config.values()))
-
-
-def _write(path, names, mark, done) -> None:
-    """Write results as CSV; whoever reads the file finds all of it or what was there before."""
-    rows = [dict(zip(names, key, strict=True)) | row for key in done for row in done[key]]
-    part = Path(f"{path}.{os.getpid()}.part")
-    try:
-        table = pd.DataFrame(rows, columns=[*names, *RESULTS])
-        table.assign(fingerprint=mark).to_csv(part, index=False)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _read(path, names, mark) -> dict:
-    """What `_write` wrote, less the fits that failed, which are to be tried again."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if list(table) != [*names, *RESULTS, "fingerprint"] or {*table["fingerprint"]} - {mark}:
-        raise ValueError(f"{path} holds results of other data or settings; pass another path")
-    done = {}
-    for row in table[table["error"] == ""].to_dict("records"):
-        figures = {name: float(row[name]) for name in RESULTS[1:-1]}
-        figures = {"n_iterations": int(row["n_iterations"])} | figures | {"error": ""}
-        done.setdefault(tuple(row[name] for name in names), []).append(figures)
-    return done
+    return ThreadPoolExecutor(1 if executor == "serial" else n_workers)

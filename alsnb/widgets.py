@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from html import escape
 from unicodedata import combining, normalize
 
-import ipywidgets as ipw
 import numpy as np
 
-from .checks import check_count, check_number, check_position, check_row
-from .coldstart import most_informative_items, popularity_scores
-from .explain import explain_recommendation
-from .foldin import check_fitting, fold_in_user
-from .loop import Factorization
+from .bayes import most_informative_items
+from .model import Factorization, top_items
 from .plotting import MORE_COLOURS
-from .recommend import rank_items
+from .ratings import Ratings, check_count, check_position, check_row, damped_means
+
+try:
+    import ipywidgets as ipw
+except ImportError as error:
+    raise ImportError("alsnb.widgets needs ipywidgets: pip install 'alsnb[widgets]'") from error
 
 _SIDE, _LINE = 8, "border-left:1px solid"  # of a bar: em to either side, and what is between
 
@@ -24,20 +25,18 @@ class RatingWidget(ipw.HBox):
     """Rate movies, and see at once what is recommended to you, and because of which ratings.
 
     Search by typing; with nothing typed, it proposes what to rate (`most_informative_items`).
-    Nothing is fitted: `fold_in_user` answers. Before the first rating, `popularity_scores` do.
+    Nothing is fitted: `Factorization.fold_in` answers. Before the first rating, `damped_means` do.
 
     Parameters
     ----------
     model : Factorization
-    R : scipy.sparse array or matrix, shape (n_users, n_items)
-        The ratings that the model was fitted to.
-    titles : sequence of str, shape (n_items,)
-        Shown as text, whatever they hold.
+    ratings : Ratings
+        Those that the model was fitted to, whose titles and scale are shown.
     top_n : int
         How many recommendations.
-    stars : sequence of float
-        The ratings that can be given.
-    among : array of int, optional
+    stars : sequence of float, optional
+        The ratings that can be given; by default all that occur.
+    candidates : array of int, optional
         Recommend only these, and ask only about these; any movie can be rated.
 
     Attributes
@@ -45,39 +44,55 @@ class RatingWidget(ipw.HBox):
     ratings : dict of int to float
         Stars given to items, in the order in which they were first given.
     items, scores : ndarray
-        What is recommended now, and the predicted ratings.
+        What is recommended now, and the predicted ratings. (On screen they stay within the scale.)
     shares : list of ndarray
         For each of them, the share that each rating has in the prediction, in stars.
 
     Raises
     ------
     TypeError, ValueError
-        If R or titles do not fit the model.
+        If the ratings do not fit the model.
+
+    Examples
+    --------
+    >>> from alsnb import ALS, load_movielens
+    >>> movielens = load_movielens("100k")
+    >>> widget = RatingWidget(ALS(2, 10).fit(movielens, 2, rng=0, verbose=False), movielens)
+    >>> widget.rate(movielens.item("Star Wars (1977)"), 5)
+    >>> len(widget.items)
+    10
     """
 
     def __init__(
         self,
         model: Factorization,
-        R,
-        titles: Sequence[str],
+        ratings: Ratings,
         *,
         top_n: int = 10,
-        stars: Sequence[float] = (1, 2, 3, 4, 5),
-        among=None,
+        stars: Sequence[float] | None = None,
+        candidates=None,
     ):
-        self._popular = popularity_scores(check_fitting(R, model))
-        self._model, self._titles = model, [str(title) for title in titles]
-        if len(self._titles) != len(model.V):
-            raise ValueError(f"{len(self._titles)} titles for a model of {len(model.V)} items")
-        stars = [check_number("stars", value, positive=False) for value in stars]
-        self._range = min(stars, default=0), max(stars, default=0)
+        if not isinstance(ratings, Ratings):
+            kind = type(ratings).__name__
+            raise TypeError(f"ratings must be Ratings, which know titles and scale, got {kind}")
+        if ratings.R.shape != (len(model.U), len(model.V)):
+            raise ValueError(f"{ratings!r} does not fit the model: {model!r}")
+        self._means = damped_means(ratings)
+        self._model, self._titles, self._scale = model, ratings.titles.tolist(), ratings.scale
+        stars = np.unique(ratings.R.data).tolist() if stars is None else list(stars)
+        if not stars or not np.isfinite(stars).all():
+            raise ValueError(f"stars must be finite numbers, at least one, got {stars!r}")
+        self._range, self._unit = (min(stars), max(stars)), f"{ratings.unit}s"
+        self._sign = "★" if ratings.unit == "star" else ""
         self._keys = [_fold_case(title) for title in self._titles]
-        self._top_n, self._among, self._history = check_count("top_n", top_n), among, []
+        self._top_n, self._candidates, self._history = check_count("top_n", top_n), candidates, []
         answer = self._answer({})  # or raise, before any widget is made
         wide = {"width": "22em"}
-        self._search = ipw.Text(placeholder="Search for a movie", layout=wide)
+        self._search = ipw.Text(placeholder=f"Search for a {ratings.item_name}", layout=wide)
         self._matches = ipw.Select(rows=8, layout=wide)
-        self._stars = [ipw.Button(description=f"{s:g} ★", layout={"width": "4em"}) for s in stars]
+        self._stars = [
+            ipw.Button(description=f"{s:g} {self._sign}", layout={"width": "4em"}) for s in stars
+        ]
         half = {"width": "auto", "flex": "1"}
         self._undo, self._reset = (
             ipw.Button(description=name, layout=half) for name in ("Undo", "Reset")
@@ -97,7 +112,7 @@ class RatingWidget(ipw.HBox):
     def rate(self, item: int, stars: float) -> None:
         """Give stars, from the lowest to the highest, to an item, in place of those it may have."""
         item = check_position("item", item, len(self._titles))
-        _, (value,) = check_row("item_ids", [item], [stars], len(self._titles))
+        _, (value,) = check_row("items", [item], [stars], len(self._titles))
         low, high = self._range
         if not low <= value <= high:
             raise ValueError(f"stars must be from {low:g} to {high:g}, got {value:g}")
@@ -129,7 +144,7 @@ class RatingWidget(ipw.HBox):
         words = _fold_case(self._search.value).split()
         if words:
             found = [j for j, key in enumerate(self._keys) if all(word in key for word in words)]
-            found = sorted(found, key=lambda j: -self._popular[j])[:50]
+            found = sorted(found, key=lambda j: -self._means[j])[:50]
         else:
             found = self._questions
         self._matches.options = [(self._titles[j], int(j)) for j in found]
@@ -137,13 +152,14 @@ class RatingWidget(ipw.HBox):
 
     def _answer(self, ratings):
         """What to recommend: items, scores, the shares of these ratings; and what to ask."""
-        given = list(ratings), list(ratings.values())
-        u, V = fold_in_user(*given, self._model), self._model.V
-        if not ratings:  # a model like any other, with one factor
-            u, V = np.ones(1), self._popular[:, None]
-        items, scores = rank_items(u, V, given[0], self._top_n, among=self._among)
-        shares = [explain_recommendation(j, *given, self._model)[0] for j in items]
-        questions = most_informative_items(self._model, 5, item_ids=given[0], among=self._among)
+        given, model = (list(ratings), list(ratings.values())), self._model
+        scores = model.V @ model.fold_in(given) if ratings else self._means
+        seen = np.union1d(given[0], np.flatnonzero(model.unknown_items)).astype(int)
+        options = {"exclude": seen, "candidates": self._candidates}
+        items, scores = top_items(scores, self._top_n, **options)
+        shares = [model.explain(j, *given)[0] for j in items]
+        options = {"items": given[0], "candidates": self._candidates}
+        questions = most_informative_items(model, 5, **options)
         return items, scores, shares, questions
 
     def _show(self, ratings, answer):
@@ -154,18 +170,18 @@ class RatingWidget(ipw.HBox):
         colours = [MORE_COLOURS[k % len(MORE_COLOURS)] for k in range(len(self.ratings))]
         rows = [
             f'<div style="line-height:1.5"><span style="color:{colour}">■</span> '
-            f"{self._text(j)}: {stars:g} ★</div>"
+            f"{self._text(j)}: {stars:g} {self._sign}</div>"
             for colour, (j, stars) in zip(colours, self.ratings.items(), strict=True)
         ]
         self._given.value = "<b>Your ratings</b>" + "".join(rows or ["<div>none yet</div>"])
         sides = [abs(part[part * sign > 0].sum()) for part in self.shares for sign in (-1, 1)]
         scale = _SIDE / max(sides) if any(sides) else 0
         table = "".join(
-            f"<tr><td>{self._text(j)}</td><td>{score:.2f}</td>"
+            f"<tr><td>{self._text(j)}</td><td>{np.clip(score, *self._scale):.2f}</td>"
             f"<td>{self._bar(shares, colours, scale)}</td></tr>"
             for j, score, shares in zip(self.items, self.scores, self.shares, strict=True)
         )
-        head = "".join(f"<th>{name}</th>" for name in ("recommended", "stars", "less ← → more"))
+        head = "".join(f"<th>{name}</th>" for name in ("recommended", self._unit, "less ← → more"))
         style = "line-height:1.5;border-spacing:0.7em 0.2em"
         self._shown.value = f'<table style="{style}"><tr>{head}</tr>{table}</table>'
         self._find()

@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 
 import alsnb
-from alsnb import sources
+from alsnb.movielens import GENRES, WHEEL
 
 # The same examples in every run, none of them timed.
 hypothesis.settings.register_profile(
@@ -61,7 +61,7 @@ def tiny_100k(tmp_path):
     u_item = []
     for item, title, year, date, genres in MOVIES_100K:
         full = f"{title} ({year})" if year else title
-        flags = [int(genre in genres.split()) for genre in alsnb.datasets.GENRES]
+        flags = [int(genre in genres.split()) for genre in GENRES]
         u_item.append((item, full, date, "", "http://example.org/?" if year else "", *flags))
     official = {
         "u.data": lines(ratings, "\t").encode(),
@@ -84,7 +84,7 @@ def tiny_100k(tmp_path):
         folder=write_files(tmp_path / "official" / "ml-100k", official),
         zip=write_zip(tmp_path / "ml-100k.zip", "ml-100k/", official),
         wheel_folder=write_files(tmp_path / "from-wheel", wheel),
-        wheel=write_zip(tmp_path / sources.WHEEL, "recbole/dataset_example/ml-100k/", wheel),
+        wheel=write_zip(tmp_path / WHEEL, "recbole/dataset_example/ml-100k/", wheel),
     )
 
 
@@ -136,14 +136,6 @@ def toy():
         mask=mask,
         values=values,
     )
-
-
-@pytest.fixture(scope="module")
-def small_blocks():
-    """Plans of many blocks for small data; they are made here, not where they are run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("alsnb.blocks.BLOCK_SIZE", 2**15)
-        yield
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:

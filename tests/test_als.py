@@ -1,167 +1,298 @@
-"""ALS against a literal transcription of the textbook, closed forms and its own invariants."""
+"""ALS against the textbook, dense least squares, closed forms and its own invariants."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from helpers import VARIANTS, assert_close, bits, fit, heavy_tailed, settings_of
+from hypothesis import given
+from hypothesis import strategies as st
 
 import alsnb
+from alsnb import ALS
+from alsnb.ridge import solve_rows
 
-QUIET = {"verbose": False}
+EVERY_VARIANT = pytest.mark.parametrize("variant", VARIANTS)
+EITHER = pytest.mark.parametrize("executor", ["readable", "serial"])
+R_TRAIN, R_TEST = alsnb.train_test_split(heavy_tailed(120, 90), 0.1, rng=0)
 
 
-def fit(R, n_factors=3, lambda_reg=0.1, n_iterations=5, **options):
-    options = QUIET | {"rng": 0} | options
+def readable(R, n_factors=3, lambda_reg=0.1, n_iterations=5, **options):
+    options = {"verbose": False, "rng": 0} | options
     return alsnb.als_matrix_factorization(R, n_factors, lambda_reg, n_iterations, **options)
 
 
-def textbook(toy, U, V, lambda_reg, nu, n_iterations):
-    """Transcribe Zhou et al. (2008), section 3.1: a slice of R at a time, and an inverse."""
-    R, mask = toy.R.toarray(), toy.mask
-    U, V, identity = U.copy(), V.copy(), np.eye(U.shape[1])
-    for _ in range(n_iterations):
-        for i in range(R.shape[0]):
-            I_i = np.flatnonzero(mask[i, :])
-            A = V[I_i].T @ V[I_i] + lambda_reg * max(1, len(I_i)) ** nu * identity
-            U[i] = np.linalg.inv(A) @ (V[I_i].T @ R[i, I_i])
-        for j in range(R.shape[1]):
-            I_j = np.flatnonzero(mask[:, j])
-            A = U[I_j].T @ U[I_j] + lambda_reg * max(1, len(I_j)) ** nu * identity
-            V[j] = np.linalg.inv(A) @ (U[I_j].T @ R[I_j, j])
-    return U, V
+# Settings
 
 
-@pytest.mark.parametrize("nu", [0, 0.5, 1])
-@pytest.mark.parametrize("n_factors", [1, 3, 10])  # 10: more than anyone's ratings
-def test_equals_the_textbook(toy, nu, n_factors):
-    start = alsnb.init_matrix_factorization(*toy.R.shape, n_factors, rng=0)
-    expected = textbook(toy, *start, 0.3, nu, 4)
-    U, V, _ = fit(toy.R, n_factors, 0.3, 4, reg_exponent=nu)
-    for X, Y in zip((U, V), expected, strict=True):
-        np.testing.assert_allclose(X, Y, rtol=0, atol=1e-10 * abs(Y).max())
+def test_settings_are_kept_and_do_not_change():
+    settings = ALS(np.int64(3), [1, 2], np.float32(0.5), np.True_, 4, 1, np.float64(2))
+    assert dataclasses.asdict(settings) == {
+        "n_factors": 3,
+        "lambda_reg": (1.0, 2.0),
+        "reg_exponent": 0.5,
+        "bias": True,
+        "bias_reg": 4.0,
+        "implicit_features": 1.0,
+        "implicit_features_reg": 2.0,
+    }
+    assert ALS(**dataclasses.asdict(settings)) == settings != ALS()
+    kinds = {type(value) for value in dataclasses.asdict(settings).values()}
+    assert kinds == {int, float, bool, tuple}
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.n_factors = 4
+    assert (ALS(n_factors=2.0), type(ALS(2.0).n_factors)) == (ALS(n_factors=2), int)
 
 
-@pytest.mark.parametrize("nu", [0, 0.5, 1])
-def test_objective_falls_at_every_half_step(toy, nu):
-    _, V = alsnb.init_matrix_factorization(*toy.R.shape, 4, rng=0)
-    states = []
+PAIR = "must be a number, or a pair for users and items, got"
 
-    def watched(R, Y, lambda_reg, reg_exponent):
-        X = alsnb.half_step(R, Y, lambda_reg, reg_exponent)
-        states.append((X, Y) if len(states) % 2 == 0 else (Y, X))
-        return X
 
-    result = fit(toy.R, 4, 0.2, 15, reg_exponent=nu, half_step=watched)
-    assert len(states) == 30
-    np.testing.assert_array_equal(states[0][1], np.where(toy.mask.any(axis=0)[:, None], V, 0))
-    objectives = np.array([alsnb.calculate_objective(toy.R, *s, 0.2, nu) for s in states])
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"n_factors": 0}, ValueError, "n_factors must be at least 1, got 0"),
+        ({"n_factors": 2.5}, TypeError, "n_factors must be a whole number, got 2.5"),
+        ({"n_factors": "3"}, TypeError, "n_factors must be a whole number, got '3'"),
+        ({"n_factors": True}, TypeError, "n_factors must be a whole number, got True"),
+        ({"lambda_reg": 0}, ValueError, "got 0; it is what makes a row with fewer ratings than"),
+        ({"lambda_reg": np.nan}, ValueError, "lambda_reg must be finite and positive, got nan"),
+        ({"lambda_reg": "0.1"}, TypeError, "lambda_reg must be a number, got '0.1'"),
+        ({"lambda_reg": None}, TypeError, "lambda_reg must be a number, got None"),
+        ({"lambda_reg": (0.1, 0)}, ValueError, "lambda_reg must be finite and positive, got 0"),
+        ({"lambda_reg": (1, 2, 3)}, ValueError, f"lambda_reg {PAIR} (1, 2, 3)"),
+        ({"reg_exponent": -0.5}, ValueError, "reg_exponent must be finite and not negative"),
+        ({"reg_exponent": 1000}, ValueError, "reg_exponent must be from 0 (plain) to 1 (weighted)"),
+        ({"bias": 1}, TypeError, "bias must be True or False, got 1"),
+        ({"bias_reg": 0.1}, ValueError, "bias_reg is the λ of biases; pass bias=True as well"),
+        ({"bias": True, "bias_reg": (1, -1)}, ValueError, "bias_reg must be finite and positive"),
+        ({"bias": True, "bias_reg": [1]}, ValueError, f"bias_reg {PAIR} [1]"),
+        ({"implicit_features": -1}, ValueError, "implicit_features must be finite and not negat"),
+        ({"implicit_features_reg": 0}, ValueError, "implicit_features_reg must be finite and pos"),
+    ],
+)
+def test_settings_that_cannot_be(wrong, error, message):
+    for make in (ALS, lambda **wrong: alsnb.als_matrix_factorization(R_TRAIN, **wrong)):
+        with pytest.raises(error) as caught:
+            make(**wrong)
+        assert type(caught.value) is error
+        assert message in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+GOOD = sp.csr_array(np.arange(1.0, 13).reshape(4, 3))
+WITH_NAN = sp.csr_array([[1.0, np.nan, 2]])
+OTHER = sp.csr_array(([1.0], ([0], [1])), shape=(4, 3))
+TWICE = sp.coo_array(([3.0, 4.0, 1.0], ([0, 0, 1], [2, 2, 1])), shape=(4, 3))
+MATRIX = "must be a two-dimensional SciPy sparse matrix"
+FITS = [
+    ({"n_iterations": 0}, ValueError, "n_iterations must be at least 1, got 0"),
+    ({"n_iterations": 1.5}, TypeError, "n_iterations must be a whole number, got 1.5"),
+    ({"tol": -1e-3}, ValueError, "tol must be finite and not negative, got -0.001"),
+    ({"tol": "small"}, TypeError, "tol must be a number, got 'small'"),
+    ({"dtype": np.float16}, ValueError, "dtype must be float32 or float64, got float16"),
+    ({"dtype": int}, ValueError, "dtype must be float32 or float64, got int64"),
+    ({"R": GOOD.toarray()}, TypeError, f"R {MATRIX}, got ndarray"),
+    ({"R": WITH_NAN}, ValueError, "R holds NaN, ∞ or more than float64 in 1 of 3 ratings"),
+    ({"R": sp.csr_array((4, 3))}, ValueError, "R (4 × 3) holds no ratings"),
+    ({"R": TWICE}, ValueError, "R is ambiguous: 1 of 3 ratings repeat a (user, item) pair"),
+    ({"R": GOOD * 1e100, "dtype": np.float32}, ValueError, "R holds NaN, ∞ or more than float32"),
+    ({"R_test": OTHER.T}, ValueError, "R_test has shape (3, 4) but R has (4, 3)"),
+    ({"R_test": OTHER.toarray()}, TypeError, f"R_test {MATRIX}"),
+    ({"R_test": OTHER}, ValueError, "R_test is not held out: 1 of its 1 ratings are training"),
+]
+
+
+def with_own_half_step(R, **options):
+    return readable(R, half_step=alsnb.half_step, **options)
+
+
+@pytest.mark.parametrize(("wrong", "error", "message"), FITS)
+def test_fits_that_cannot_be_are_refused_at_once(monkeypatch, wrong, error, message):
+    def computed(*args, **options):
+        pytest.fail("something was computed before the input was checked")
+
+    monkeypatch.setattr("alsnb.parallel.solve_rows", computed)
+    monkeypatch.setattr("alsnb.als.calculate_rmse", computed)
+    own = [] if "tol" in wrong else [with_own_half_step]
+    for optimise in (fit, readable, *own):
+        with pytest.raises(error) as caught:
+            optimise(**{"R": GOOD} | wrong)
+        assert type(caught.value) is error
+        assert message in str(caught.value)
+
+
+# What is minimised
+
+
+def dense_half(mask, residuals, Y, partner, λs, nu, w, bias):
+    """Factors and bias of each row, given the factors `Y` and what else explains the ratings."""
+    X = np.zeros((len(mask), Y.shape[1] + 1))
+    for i, rated in enumerate(mask):
+        if rated.any():
+            A = np.c_[Y[rated], np.full(rated.sum(), float(bias))]
+            ridge = np.diag(np.sqrt(λs * rated.sum() ** nu))
+            partners = np.sqrt(w) * np.c_[partner, np.zeros(len(partner))]
+            b = [residuals[i, rated], np.sqrt(w) * rated, np.zeros(len(ridge))]
+            X[i] = np.linalg.lstsq(np.vstack([A, partners, ridge]), np.concatenate(b))[0]
+    return X[:, :-1], X[:, -1]
+
+
+def dense_partner(mask, X, λ):
+    """For each row of the mask, the ridge regression of the whole row on `X`."""
+    A = np.vstack([X, np.sqrt(λ) * np.eye(X.shape[1])])
+    return np.linalg.lstsq(A, np.vstack([mask.T, np.zeros((X.shape[1], len(mask)))]))[0].T
+
+
+def dense_objective(mask, values, model, s):
+    """Every term of the objective, pair by pair and row by row."""
+    U, V, f = model.U, model.V, s.n_factors
+    total = sum((values[i, j] - U[i] @ V[j]) ** 2 for i, j in np.argwhere(mask))
+    λ, λ_bias = (np.broadcast_to(pair, 2) for pair in (s.lambda_reg, s.bias_reg or s.lambda_reg))
+    for side, (X, n) in enumerate(((U, mask.sum(axis=1)), (V, mask.sum(axis=0)))):
+        for x, n_ratings in zip(X, n, strict=True):
+            norm = λ[side] * (x[:f] @ x[:f]) + (λ_bias[side] * x[f + side] ** 2 if s.bias else 0)
+            total += max(n_ratings, 1) ** s.reg_exponent * norm
+    if s.implicit_features:
+        V_hat, U_hat = model.implicit_factors
+        for own, partner, there in ((U, V_hat, mask), (V, U_hat, mask.T)):
+            left = np.sum((there - own[:, :f] @ partner.T) ** 2)
+            ridge = s.implicit_features_reg * np.sum(partner**2)
+            total += s.implicit_features * (left + ridge)
+    return total
+
+
+def random_problem(seed, n, m):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((n, m)) < 0.5
+    mask[0, 0] = mask[1, 1] = True
+    values = rng.integers(0, 6, mask.shape) * mask.astype(float)
+    values[0, 0], values[1, 1] = 5, 0
+    return mask, values, sp.coo_array((values[mask], np.nonzero(mask)), shape=mask.shape).tocsr()
+
+
+@EITHER
+@EVERY_VARIANT
+@given(
+    problem=st.builds(random_problem, st.integers(0, 10**6), st.integers(2, 8), st.integers(2, 8)),
+    f=st.integers(1, 4),
+)
+def test_iteration_and_objective_are_the_dense_ones(executor, variant, problem, f):
+    (mask, values, R), states, s = problem, [], settings_of(variant, f)
+    options = {"executor": executor, "callback": lambda *state: states.append(state[1:])}
+    model = fit(R, variant, f, 3, **options)
+    (P, Q), (U, V) = states[-2:]
+    mean, c = (R.data.mean(), Q[:, f + 1]) if s.bias else (0, 0)
+    P, Q = P[:, :f], Q[:, :f]
+    λ, λ_bias = (np.broadcast_to(pair, 2) for pair in (s.lambda_reg, s.bias_reg or s.lambda_reg))
+    λs = [np.r_[np.full(f, a), b] for a, b in zip(λ, λ_bias, strict=True)]
+    more = s.reg_exponent, s.implicit_features, s.bias
+    V_hat = dense_partner(mask.T, P, s.implicit_features_reg)
+    P, b = dense_half(mask, values - mean - c, Q, V_hat, λs[0], *more)
+    U_hat = dense_partner(mask, Q, s.implicit_features_reg)
+    Q, c = dense_half(mask.T, (values - mean).T - b, P, U_hat, λs[1], *more)
+    expected, reached = [P, Q], [U[:, :f], V[:, :f]]
+    if s.bias:
+        expected, reached = [*expected, b, c], [*reached, U[:, f], V[:, f + 1]]
+    if s.implicit_features:
+        expected, reached = [*expected, V_hat, U_hat], [*reached, *model.implicit_factors]
+    for X, Y in zip(reached, expected, strict=True):
+        np.testing.assert_allclose(X, Y, rtol=0, atol=1e-8 * abs(Y).max())
+    assert model.objectives[-1] == pytest.approx(dense_objective(mask, values, model, s), rel=1e-9)
+    assert (np.diff(model.objectives) <= 1e-12 * model.objectives[0]).all()
+    errors = (values - U @ V.T)[mask]
+    assert model.train_errors[-1] == pytest.approx(np.sqrt(np.mean(errors**2)), rel=1e-6)
+
+
+@EVERY_VARIANT
+def test_objective_never_rises(variant):
+    objectives = fit(R_TRAIN, variant, 10, 25).objectives
     assert (np.diff(objectives) <= 1e-12 * objectives[0]).all()
-    assert objectives[-1] < 0.9 * objectives[0]
-    np.testing.assert_allclose(result.objectives, objectives[1::2], rtol=1e-12)
+    assert objectives[-1] < 0.97 * objectives[0]
 
 
+@EVERY_VARIANT
+def test_readable_loop_agrees_with_the_compiled_one(variant):
+    options = {"n_factors": 40, "R_test": R_TEST}  # more factors than most have ratings
+    settings = dataclasses.asdict(settings_of(variant, 40))
+    slow = readable(R_TRAIN, n_iterations=3, R_test=R_TEST, **settings)
+    assert_close(slow, fit(R_TRAIN, variant, **options), 1e-8)
+    assert slow.settings == settings_of(variant, 40)
+
+
+@EITHER
 @pytest.mark.parametrize("lambda_reg", [0.1, 1, 4])
-def test_full_matrix_reaches_the_closed_form(lambda_reg):
+def test_full_matrix_reaches_the_closed_form(lambda_reg, executor):
     # With every pair rated and ν = 0 the least objective is known: the singular values of R,
     # less λ but not below zero, are those of U Vᵀ (Srebro, Rennie and Jaakkola 2004).
     R = np.random.default_rng(4).normal(size=(9, 6)) * 3
     s = np.linalg.svd(R, compute_uv=False)
     shrunk = np.maximum(s - lambda_reg, 0)
-    result = fit(sp.csr_array(R), 6, lambda_reg, 1000)
+    options = {"rng": 0, "verbose": False, "executor": executor}
+    model = ALS(6, lambda_reg).fit(sp.csr_array(R), 600, **options)
     objective = np.sum((s - shrunk) ** 2) + 2 * lambda_reg * shrunk.sum()
-    assert result.objectives[-1] == pytest.approx(objective, rel=1e-10)
-    reached = np.linalg.svd(result.U @ result.V.T, compute_uv=False)
-    np.testing.assert_allclose(reached, shrunk, atol=1e-8 * s[0])
+    assert model.objectives[-1] == pytest.approx(objective, rel=1e-9)
+    reached = np.linalg.svd(model.U @ model.V.T, compute_uv=False)
+    np.testing.assert_allclose(reached, shrunk, atol=1e-7 * s[0])
 
 
 def test_recovers_low_rank_ratings_where_nothing_was_rated():
     R, U, V = alsnb.make_low_rank_ratings(60, 50, 2, density=0.4, rng=7)
-    result = fit(R, 2, 1e-5, 100)
+    model = ALS(2, 1e-5).fit(R, 100, rng=0, verbose=False)
     truth = U @ V.T
-    assert np.linalg.norm(result.U @ result.V.T - truth) < 1e-3 * np.linalg.norm(truth)
-    assert result.train_errors[-1] < 1e-3
-
-
-def test_permuted_users_give_permuted_factors(toy):
-    order = np.random.default_rng(1).permutation(toy.R.shape[0])
-    plain, permuted = fit(toy.R), fit(toy.R[order])
-    np.testing.assert_allclose(permuted.U, plain.U[order], rtol=1e-8, atol=1e-10)
-    np.testing.assert_allclose(permuted.V, plain.V, rtol=1e-8, atol=1e-10)
-
-
-def test_rows_without_ratings_are_zero_and_no_others(toy):
-    U, V, _ = fit(toy.R)
-    assert (U.any(axis=1) == toy.mask.any(axis=1)).all()
-    assert (V.any(axis=1) == toy.mask.any(axis=0)).all()
-
-
-def test_half_step_of_one_side(toy):
-    Y = np.random.default_rng(2).normal(size=(toy.R.shape[1], 2))
-    X = alsnb.half_step(toy.R, Y, 0.3, 0.5)
-    for i, rated in enumerate(toy.mask):
-        if rated.any():
-            expected = alsnb.solve_row(Y[rated], toy.values[i, rated], 0.3 * rated.sum() ** 0.5)
-            np.testing.assert_allclose(X[i], expected, rtol=1e-10)
-    assert not X[3].any()
+    assert np.linalg.norm(model.U @ model.V.T - truth) < 1e-3 * np.linalg.norm(truth)
+    assert model.train_errors[-1] < 1e-3
 
 
 # What comes back
 
 
-def test_unpacks_and_carries_its_settings(toy):
-    result = fit(toy.R, 3, 0.25, 4, reg_exponent=0.5)
-    U, V, train_errors = result
-    assert U is result.U
-    assert V is result.V
-    assert train_errors is result.train_errors
+@EITHER
+def test_unpacks_and_carries_its_settings(toy, executor):
+    model = fit(toy.R, "half", 3, 4, executor=executor)
+    U, V, train_errors = model
+    assert (U is model.U, V is model.V, train_errors is model.train_errors) == 3 * (True,)
     assert (U.shape, V.shape, train_errors.shape) == ((8, 3), (7, 3), (4,))
-    assert (result.lambda_reg, result.reg_exponent, result.test_errors) == (0.25, 0.5, None)
-    assert train_errors[-1] == alsnb.calculate_rmse(toy.R, U, V)
-    objective = alsnb.calculate_objective(toy.R, U, V, 0.25, 0.5)
-    assert result.objectives[-1] == pytest.approx(objective, rel=1e-12)
-    assert repr(result) == (
-        "Factorization: U 8 × 3, V 7 × 3, λ = 0.25, ν = 0.5, 4 iterations, "
+    assert (model.settings, model.test_errors) == (settings_of("half", 3), None)
+    assert train_errors[-1] == pytest.approx(alsnb.calculate_rmse(toy.R, U, V), rel=1e-12)
+    objective = alsnb.calculate_objective(toy.R, U, V, 0.5, 0.5)
+    assert model.objectives[-1] == pytest.approx(objective, rel=1e-12)
+    assert repr(model) == (
+        "Factorization: U 8 × 3, V 7 × 3, λ = 0.5, ν = 0.5, 4 iterations, "
         f"train RMSE {train_errors[-1]:.4f}"
     )
     with pytest.raises(dataclasses.FrozenInstanceError):
-        result.U = V
+        model.U = V
 
 
-def test_seed(toy):
-    first, again, other = fit(toy.R, rng=5), fit(toy.R, rng=np.random.default_rng(5)), fit(toy.R)
-    np.testing.assert_array_equal(first.U, again.U)
-    np.testing.assert_array_equal(first.V, again.V)
-    assert not np.allclose(first.V, other.V)
+@EITHER
+@EVERY_VARIANT
+def test_columns_and_rows_without_ratings(toy, variant, executor):
+    model = fit(toy.R, variant, 4, executor=executor)
+    assert (model.U[:, :4].any(axis=1) == toy.mask.any(axis=1)).all()
+    assert (model.V[:, :4].any(axis=1) == toy.mask.any(axis=0)).all()
+    if not settings_of(variant).bias:
+        assert (model.U.shape, model.V.shape) == ((8, 4), (7, 4))
+        return
+    U, V, mean = model.U, model.V, toy.values[toy.mask].mean()
+    assert (U.shape, V.shape) == ((8, 7), (7, 7))
+    b, c = U[:, 4], V[:, 5]
+    for column, value in ((U[:, 5], 1), (U[:, 6], mean), (V[:, 4], 1), (V[:, 6], 1)):
+        assert (column == value).all()
+    np.testing.assert_allclose(U[3] @ V.T, mean + c, rtol=1e-12)  # who has rated nothing
+    np.testing.assert_allclose(U @ V[2], mean + b, rtol=1e-12)
 
 
-def test_global_seed_is_neither_used_nor_moved(toy):
-    np.random.seed(1)  # noqa: NPY002
+def test_random_start_is_the_seeds(toy):
+    first, again, other = (fit(toy.R, rng=rng) for rng in (5, np.random.default_rng(5), 6))
+    assert bits(first) == bits(again) != bits(other)
     state = np.random.get_state()[1].copy()  # noqa: NPY002
-    first, second = fit(toy.R, rng=None), fit(toy.R, rng=None)
+    assert bits(fit(toy.R, rng=None)) != bits(fit(toy.R, rng=None))
     np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
-    assert not np.allclose(first.V, second.V)
-
-
-def test_float32_stays_and_is_close(toy):
-    kinds = set()
-
-    def watched(R, Y, lambda_reg, reg_exponent):
-        X = alsnb.half_step(R, Y, lambda_reg, reg_exponent)
-        kinds.update((R.dtype, Y.dtype, X.dtype))
-        return X
-
-    single = fit(toy.R, dtype=np.float32, reg_exponent=0.5, half_step=watched)
-    double = fit(toy.R, reg_exponent=0.5)
-    assert kinds == {np.dtype(np.float32)}
-    assert (single.U.dtype, single.V.dtype) == (np.float32, np.float32)
-    assert double.U.dtype == np.float64
-    np.testing.assert_allclose(single.U @ single.V.T, double.U @ double.V.T, atol=1e-4)
-    np.testing.assert_allclose(single.train_errors, double.train_errors, rtol=1e-4)
 
 
 def test_initial_factors():
-    U, V = alsnb.init_matrix_factorization(300, 200, 10, rng=3)
+    U, V = alsnb.init_matrix_factorization(300, 200, 10.0, rng=3)
     assert (U.shape, V.shape) == ((300, 10), (200, 10))
     for X in (U, V):
         assert X.std() == pytest.approx(0.1, rel=0.05)
@@ -170,75 +301,155 @@ def test_initial_factors():
     np.testing.assert_array_equal(single[1], V.astype(np.float32))
     wide, _ = alsnb.init_matrix_factorization(300, 200, 10, rng=3, scale=1)
     np.testing.assert_allclose(wide, 10 * U, rtol=1e-12)
-    with pytest.raises(ValueError, match="n_items must be at least 1, got 0"):
-        alsnb.init_matrix_factorization(3, 0, 1)
+    for sizes, options, message in (
+        ((3, 0, 1), {}, "n_items must be at least 1, got 0"),
+        ((4, 3, 2), {"scale": np.nan}, "scale must be finite and positive, got nan"),
+        ((4, 3, 2), {"dtype": int}, "dtype must be float32 or float64, got int"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            alsnb.init_matrix_factorization(*sizes, **options)
 
 
-# Options
+@EITHER
+@pytest.mark.parametrize("variant", ["half", "all"])
+def test_float32_stays_and_is_close(variant, executor):
+    options = {"R_test": R_TEST, "executor": executor}
+    single, double = (fit(R_TRAIN, variant, dtype=d, **options) for d in (np.float32, float))
+    for model, dtype in ((single, np.float32), (double, np.float64)):
+        parts = [model.U, model.V, *(model.implicit_factors or ())]
+        assert {X.dtype for X in parts} == {np.dtype(dtype)}
+    assert np.linalg.norm(single.U @ single.V.T - double.U @ double.V.T) < 1e-3 * np.linalg.norm(
+        double.U @ double.V.T
+    )
+    np.testing.assert_allclose(single.train_errors, double.train_errors, rtol=1e-4)
+    np.testing.assert_allclose(single.objectives, double.objectives, rtol=1e-4)
 
 
-FORMATS = [sp.csr_matrix, sp.csr_array, sp.coo_matrix, sp.coo_array, sp.csc_array, sp.lil_array]
-DTYPES = [lambda R: R.astype(int), lambda R: R.astype(np.float32)]
+# What it takes
 
 
-@pytest.mark.parametrize("convert", FORMATS + DTYPES)
+@pytest.mark.parametrize(
+    "convert",
+    [
+        *(sp.csr_matrix, sp.csr_array, sp.coo_matrix, sp.coo_array, sp.csc_array, sp.lil_array),
+        *(lambda R: R.astype(int), lambda R: R.astype(np.float32)),
+    ],
+)
 def test_any_format_and_dtype_give_the_same(toy, convert):
     R = toy.R.copy()
     R.data += 1  # no stored zeros: a list of lists cannot hold any
-    expected, result = fit(R), fit(convert(R))
-    np.testing.assert_array_equal(result.U, expected.U)
-    np.testing.assert_array_equal(result.V, expected.V)
+    for optimise in (fit, readable):
+        assert bits(optimise(convert(R))) == bits(optimise(R))
 
 
-def test_input_is_not_changed(toy):
+def test_ratings_themselves_are_taken(movielens):
+    model = ALS(4).fit(movielens, 1, verbose=False, rng=0)
+    assert bits(model) == bits(ALS(4).fit(movielens.R, 1, verbose=False, rng=0))
+
+
+def test_movielens_100k(movielens):
+    model = readable(movielens.R, 100, 0.1, 2)
+    np.testing.assert_allclose(model.train_errors, [0.5917, 0.2615], atol=5e-4)
+
+
+def test_ratings_are_neither_changed_nor_copied(monkeypatch):
+    seen = []
+
+    def watched(equation, *args, **options):
+        seen.append(equation)
+        return solve_rows(equation, *args, **options)
+
+    monkeypatch.setattr("alsnb.parallel.solve_rows", watched)
+    index = [array.astype(np.int32) for array in (R_TRAIN.indices, R_TRAIN.indptr)]
+    R = sp.csr_array((R_TRAIN.data, *index), shape=R_TRAIN.shape)
+    parts = [R.data, R.indices, R.indptr]
+    before = [part.tobytes() for part in parts]
+    for executor in ("serial", "threads", "readable"):
+        seen.clear()
+        fit(R, "bias", executor=executor)
+        used = (seen[0].ratings, seen[0].indices, seen[0].indptr)
+        assert all(np.shares_memory(*pair) for pair in zip(parts, used, strict=True))
+    assert [part.tobytes() for part in parts] == before
+
+
+@pytest.mark.parametrize("optimise", [fit, readable])
+def test_unsorted_input_is_not_sorted_in_place(toy, optimise):
     R = toy.R.copy()
     for start, stop in zip(R.indptr, R.indptr[1:], strict=False):  # indices in falling order
         R.indices[start:stop] = R.indices[start:stop][::-1].copy()
         R.data[start:stop] = R.data[start:stop][::-1].copy()
     R.has_sorted_indices = R.has_canonical_format = False
-    before = [array.copy() for array in (R.data, R.indices, R.indptr)]
-    result = fit(R, R_test=R)
-    for array, copy in zip((R.data, R.indices, R.indptr), before, strict=True):
-        np.testing.assert_array_equal(array, copy)
-    np.testing.assert_array_equal(result.U, fit(toy.R).U)
+    before = [array.tobytes() for array in (R.data, R.indices, R.indptr)]
+    assert bits(optimise(R)) == bits(optimise(toy.R))
+    assert [array.tobytes() for array in (R.data, R.indices, R.indptr)] == before
 
 
-def test_held_out_rmse_is_tracked_and_changes_nothing(toy):
-    R_train, R_test = alsnb.hold_out(toy.R, 0.3, rng=0)
+# Books
+
+
+@EITHER
+@pytest.mark.parametrize("variant", ["plain", "all"])
+def test_held_out_rmse_is_tracked_and_changes_nothing(variant, executor):
     states = []
-    result = fit(R_train, R_test=R_test, callback=lambda *state: states.append(state))
-    assert [k for k, _, _ in states] == [1, 2, 3, 4, 5]
+    options = {"R_test": R_TEST, "callback": lambda *state: states.append(state)}
+    model = fit(R_TRAIN, variant, executor=executor, **options)
+    assert [k for k, _, _ in states] == [1, 2, 3]
     for k, U, V in states:
-        assert result.train_errors[k - 1] == alsnb.calculate_rmse(R_train, U, V)
-        assert result.test_errors[k - 1] == alsnb.calculate_rmse(R_test, U, V)
-    np.testing.assert_array_equal(states[-1][1], result.U)
-    np.testing.assert_array_equal(fit(R_train).V, result.V)
+        rmse = alsnb.calculate_rmse(R_TRAIN, U, V)
+        assert model.train_errors[k - 1] == pytest.approx(rmse, rel=1e-12)
+        assert model.test_errors[k - 1] == alsnb.calculate_rmse(R_TEST, U, V)
+    assert (states[-1][1] is model.U, states[-1][2] is model.V) == (True, True)
+    assert bits(fit(R_TRAIN, variant, executor=executor))[:4] == bits(model)[:4]
 
 
-def test_tol_stops_early_on_the_same_path(toy):
-    long, short = fit(toy.R, n_iterations=200), fit(toy.R, n_iterations=200, tol=1e-3)
-    done = len(short.objectives)
-    assert 2 < done < 200 == len(long.objectives)
-    np.testing.assert_array_equal(short.objectives, long.objectives[:done])
-    np.testing.assert_array_equal(short.U, fit(toy.R, n_iterations=done).U)
+def test_callback_that_returns_true_stops(toy):
+    for true in (True, np.True_):
+        stopped = fit(toy.R, n_iterations=9, callback=lambda k, U, V, t=true: k == 3 and t)
+        assert bits(stopped) == bits(fit(toy.R, n_iterations=3))
+    assert len(fit(toy.R, callback=lambda *_: "go on").train_errors) == 3
+
+
+@EITHER
+def test_tol_stops_early_on_the_same_path(toy, executor):
+    fits = [
+        fit(toy.R, n_iterations=200, executor=executor, tol=tol, n_factors=3) for tol in (0, 1e-3)
+    ]
+    long, short = (model.objectives for model in fits)
+    done = len(short)
+    assert 2 < done < 200 == len(long)
+    np.testing.assert_array_equal(short, long[:done])
+    assert done == np.flatnonzero(-np.diff(long) / long[:-1] < 1e-3)[0] + 2
     assert len(fit(toy.R, tol=10).objectives) == 2  # the least that can be compared
-    changes = -np.diff(long.objectives) / long.objectives[:-1]
-    assert done == np.flatnonzero(changes < 1e-3)[0] + 2
 
 
-@pytest.mark.parametrize("held_out", [True, False])
-def test_verbose_prints_a_line_an_iteration(toy, capsys, held_out):
-    R_test = toy.R if held_out else None
-    result = fit(toy.R, verbose=True, R_test=R_test)
-    out, err = capsys.readouterr()
-    expected = []
-    for k, error in enumerate(result.train_errors, 1):
-        end = f"   test RMSE {error:.4f}" if held_out else ""
-        expected.append(f"iteration   {k}   train RMSE {error:.4f}{end}")
-    assert out.splitlines() == expected
-    assert err == ""
-    fit(toy.R, R_test=R_test)
+@EITHER
+@pytest.mark.parametrize("R_test", [R_TEST, None], ids=["test", "train"])
+def test_verbose_prints_a_line_an_iteration(capsys, executor, R_test):
+    model = fit(R_TRAIN, verbose=True, R_test=R_test, executor=executor)
+    expected = ""
+    for k, error in enumerate(model.train_errors):
+        end = "" if R_test is None else f"   test RMSE {model.test_errors[k]:.4f}"
+        expected += f"iteration   {k + 1}   train RMSE {error:.4f}{end}\n"
+    assert capsys.readouterr() == (expected, "")
+    fit(R_TRAIN, R_test=R_test, executor=executor)
     assert capsys.readouterr() == ("", "")
+
+
+@EITHER
+@pytest.mark.parametrize("scale", [1e160, 1e200, 1e300])
+def test_ratings_beyond_floats_are_one_clear_error(executor, scale):
+    with pytest.raises(ValueError, match=r"ratings( or factors are too large|$)") as caught:
+        fit(R_TRAIN * scale, n_iterations=20, executor=executor)
+    assert "\n" not in str(caught.value)
+
+
+def test_heavy_implicit_features_are_no_divergence(toy):
+    for weight, scale in ((1000, 1), (20, 0.1)):
+        model = readable(scale * toy.R, 3, 0.1, 4, implicit_features=weight)
+        assert (np.diff(model.objectives) <= 1e-9 * model.objectives[0]).all()
+
+
+# A half_step of one's own
 
 
 def test_half_step_can_be_replaced(toy):
@@ -248,12 +459,90 @@ def test_half_step_can_be_replaced(toy):
         calls.append((R.shape, R.format, Y.shape, lambda_reg, reg_exponent))
         return np.ones((R.shape[0], Y.shape[1]))
 
-    U, V, _ = fit(toy.R, 2, 0.5, 2, reg_exponent=1, half_step=ones)
-    assert calls == 2 * [((8, 7), "csr", (7, 2), 0.5, 1.0), ((7, 8), "csr", (8, 2), 0.5, 1.0)]
-    assert (U == 1).all()
-    assert (V == 1).all()
+    model = readable(toy.R, 2, (0.5, 2), 2, reg_exponent=1, half_step=ones)
+    assert calls == 2 * [((8, 7), "csr", (7, 2), 0.5, 1.0), ((7, 8), "csr", (8, 2), 2.0, 1.0)]
+    assert (model.U == 1).all() and (model.V == 1).all()
+    assert (model.settings, model.objectives, len(model.train_errors)) == (None, None, 2)
+    assert "a half_step of your own" in repr(model)
+    with pytest.raises(ValueError, match="fitted with a half_step of your own"):
+        model.fold_in(([1], [5.0]))
 
 
-def test_movielens_100k(movielens):
-    result = fit(movielens.R, 100, 0.1, 2)
-    np.testing.assert_allclose(result.train_errors, [0.5917, 0.2615], atol=5e-4)
+@pytest.mark.parametrize("nu", [0, 0.5, 1])
+def test_objective_falls_at_every_half_step(capsys, nu):
+    states = []
+
+    def watched(R, Y, lambda_reg, reg_exponent):
+        X = alsnb.half_step(R, Y, lambda_reg, reg_exponent)
+        states.append((X, Y) if len(states) % 2 == 0 else (Y, X))
+        return X
+
+    options = {"n_factors": 4, "reg_exponent": nu, "R_test": R_TEST, "verbose": True}
+    own = readable(R_TRAIN, **options, half_step=watched)
+    printed = capsys.readouterr()
+    expected = readable(R_TRAIN, **options)
+    assert capsys.readouterr() == printed
+    assert_close(own, expected.replace(objectives=None), 1e-10)
+    objectives = np.array([alsnb.calculate_objective(R_TRAIN, *s, 0.1, nu) for s in states])
+    assert len(objectives) == 10
+    _, V = alsnb.init_matrix_factorization(*R_TRAIN.shape, 4, rng=0)
+    V[alsnb.count_ratings(R_TRAIN)[1] == 0] = 0
+    np.testing.assert_array_equal(states[0][1], V)
+    assert (np.diff(objectives) <= 1e-12 * objectives[0]).all()
+    assert objectives[-1] < 0.9 * objectives[0]
+    single = readable(R_TRAIN, half_step=alsnb.half_step, dtype=np.float32)
+    assert (single.U.dtype, single.V.dtype) == (np.float32, np.float32)
+
+
+@pytest.mark.parametrize("option", [{"bias": True}, {"implicit_features": 1}, {"tol": 1e-3}])
+def test_half_step_of_ones_own_obeys_not_all_options(toy, option):
+    with pytest.raises(ValueError, match="leave out bias, implicit_features and tol"):
+        with_own_half_step(toy.R, **option)
+    for unknown in ({"factors": 3}, {"executor": "threads"}):
+        with pytest.raises(TypeError, match=r"unexpected keyword|multiple values"):
+            with_own_half_step(toy.R, **unknown)
+
+
+# Early stopping
+
+
+@pytest.mark.parametrize(
+    ("patience", "errors", "best"),
+    [
+        (1, [3.0, 2.0, 2.5], 2),
+        (2, [3.0, 2.0, 2.5, 1.0, 4.0, 5.0], 4),
+        (3, [3.0, 2.0, 2.5, 1.0, 4.0, 5.0, 6.0], 4),
+        (2, [1.0, 1.0, 1.0], 1),  # a plateau is no new best
+    ],
+)
+def test_patience(patience, errors, best):
+    """One rating of 1, and predictions that miss it by these."""
+    stop = alsnb.EarlyStopping(sp.csr_array([[1.0]]), patience)
+    states = [(np.array([[1 + error]]), np.ones((1, 1))) for error in errors]
+    answers = [stop(k, *state) for k, state in enumerate(states, 1)]
+    assert answers == [False] * (len(errors) - 1) + [True]
+    assert (stop.errors, stop.best_iteration) == (errors, best)
+    assert (stop.U is states[best - 1][0], stop.V is states[best - 1][1]) == (True, True)
+
+
+@pytest.mark.parametrize("clip", [None, (0, 5)])
+def test_early_stopping_keeps_the_best(clip):
+    errors, stop = [], alsnb.EarlyStopping(R_TEST, patience=3, clip=clip)
+
+    def callback(iteration, U, V):
+        errors.append(alsnb.calculate_rmse(R_TEST, U, V, clip=clip))
+        return stop(iteration, U, V)
+
+    model = fit(R_TRAIN, n_iterations=40, callback=callback)
+    assert stop.errors == errors
+    assert stop.best_iteration == 1 + np.argmin(errors)
+    assert len(model.train_errors) == stop.best_iteration + 3 < 40
+    best = fit(R_TRAIN, n_iterations=stop.best_iteration)
+    assert [stop.U.tobytes(), stop.V.tobytes()] == bits(best)[:2]
+
+
+def test_early_stopping_that_cannot_be():
+    with pytest.raises(ValueError, match="patience must be at least 1, got 0"):
+        alsnb.EarlyStopping(R_TEST, patience=0)
+    with pytest.raises(TypeError, match="R_validation must be a two-dimensional SciPy sparse"):
+        alsnb.EarlyStopping(R_TEST.toarray())

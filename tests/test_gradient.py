@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from helpers import bits
 
 import alsnb
 
@@ -114,18 +115,48 @@ def test_full_batch_comes_to_rest_where_als_does(toy, nu):
 
 @pytest.mark.parametrize("stochastic", [False, True])
 def test_lowers_the_objective_and_keeps_the_books(toy, stochastic):
+    R, R_test = alsnb.train_test_split(toy.R, 0.2, rng=0)
     states = []
-    result = fit(
-        toy.R, stochastic=stochastic, R_test=toy.R, callback=lambda *state: states.append(state)
-    )
-    began = alsnb.calculate_objective(toy.R, *start(toy.R), LAMBDA)
+    options = {"stochastic": stochastic, "callback": lambda *state: states.append(state)}
+    result = fit(R, R_test=R_test, **options)
+    began = alsnb.calculate_objective(R, *start(R), LAMBDA)
     assert (np.diff([began, *result.objectives]) < 0).all()
+    assert len(states) == 5
     for (k, U, V), objective in zip(states, result.objectives, strict=True):
-        expected = alsnb.calculate_objective(toy.R, U, V, LAMBDA)
-        assert objective == pytest.approx(expected, rel=1e-12)
-        assert result.train_errors[k - 1] == alsnb.calculate_rmse(toy.R, U, V)
-    np.testing.assert_array_equal(result.test_errors, result.train_errors)
-    assert (result.lambda_reg, result.reg_exponent) == (LAMBDA, 0)
+        assert objective == pytest.approx(alsnb.calculate_objective(R, U, V, LAMBDA), rel=1e-12)
+        rmse = alsnb.calculate_rmse(R, U, V)
+        assert result.train_errors[k - 1] == pytest.approx(rmse, rel=1e-12)
+        assert result.test_errors[k - 1] == alsnb.calculate_rmse(R_test, U, V)
+    assert result.settings == alsnb.ALS(3, LAMBDA)
+    stopped = fit(R, stochastic=stochastic, callback=lambda k, U, V: k == 2)
+    assert bits(stopped)[:2] == bits(fit(R, stochastic=stochastic, n_iterations=2))[:2]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"learning_rate": 0}, ValueError, "learning_rate must be finite and positive, got 0"),
+        ({"learning_rate": np.nan}, ValueError, "learning_rate must be finite and positive, got"),
+        ({"learning_rate": None}, TypeError, "learning_rate must be a number, got None"),
+        ({"lambda_reg": (1, 2)}, TypeError, "lambda_reg must be a number, got"),
+        ({"lambda_reg": 0}, ValueError, "lambda_reg must be finite and positive, got 0"),
+        ({"reg_exponent": -1}, ValueError, "reg_exponent must be finite and not negative, got -1"),
+        ({"n_factors": 0}, ValueError, "n_factors must be at least 1, got 0"),
+        ({"n_iterations": 1.5}, TypeError, "n_iterations must be a whole number, got 1.5"),
+        ({"tol": -1}, ValueError, "tol must be finite and not negative, got -1"),
+        ({"dtype": int}, ValueError, "dtype must be float32 or float64, got int"),
+        ({"R": np.ones((2, 2))}, TypeError, "R must be a two-dimensional SciPy sparse matrix"),
+        ({"R_test": sp.csr_array([[1.0]])}, ValueError, r"R_test has shape \(1, 1\) but R has"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_once(monkeypatch, toy, wrong, error, message):
+    def computed(*args, **options):
+        pytest.fail("something was computed before the input was checked")
+
+    monkeypatch.setattr("alsnb.gradient.calculate_residuals", computed)
+    for stochastic in (False, True):
+        with pytest.raises(error, match=message):
+            fit(**{"R": toy.R, "stochastic": stochastic} | wrong)
 
 
 @pytest.mark.parametrize("stochastic", [False, True])

@@ -3,6 +3,7 @@
 import tracemalloc
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from hypothesis import given
@@ -145,6 +146,19 @@ def test_factors_that_do_not_fit(metric):
         metric(R, U, V[:, :1])
     with pytest.raises(TypeError, match="R must be a two-dimensional SciPy sparse matrix"):
         metric(R.toarray(), U, V)
+    for dtype in (str, complex, object):
+        with pytest.raises(TypeError, match="U and V must hold real numbers, got dtypes"):
+            metric(R, U.astype(dtype), V)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_ratings_themselves_are_taken(metric):
+    table = pd.DataFrame({"user_id": [3, 1, 3], "item_id": [7, 7, 9], "rating": [4.0, 0, 1]})
+    ratings, (U, V) = (
+        alsnb.Ratings.from_table(table),
+        np.random.default_rng(0).normal(size=(2, 2, 2)),
+    )
+    np.testing.assert_array_equal(metric(ratings, U, V), metric(ratings.R, U, V))
 
 
 @pytest.mark.parametrize(

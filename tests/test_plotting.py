@@ -8,14 +8,20 @@ matplotlib.use("agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from alsnb import make_low_rank_ratings, plotting
+from alsnb import Ratings, make_low_rank_ratings, plotting
 
 R = make_low_rank_ratings(30, 20, 2, density=0.3, noise=0.2, rng=0)[0]
 DENSE = np.where(R.toarray() != 0, R.toarray(), np.nan)
 N_USER, N_ITEM = np.isfinite(DENSE).sum(1), np.isfinite(DENSE).sum(0)
+BOOKS = Ratings.from_table(
+    pd.DataFrame({"user_id": [1, 1, 2], "item_id": [*"aba"], "rating": [2, 3, 10]}),
+    item_name="book",
+    unit="point",
+)
 Y, RATINGS = np.array([[1.0, 0.2], [0.8, -0.1], [1.1, 0.4]]), np.array([4.0, 3.0, 5.0])
 DRAWINGS = {
     "plot_long_tails": (R,),
@@ -25,9 +31,14 @@ DRAWINGS = {
     "plot_history": ({"a": [3.0, 2.0], "b": ([0.5, 1.5], [1.0, 0.5])}, "Both fall"),
     "plot_row_contours": (Y, RATINGS, 0.5, np.zeros((2, 2))),
     "plot_factor_map": (np.eye(3, 2), np.array(["A", "B", "C"]), [2]),
-    "plot_blocks": (12, 9, 3),
+    "plot_row_ranges": (12, 9, 3),
     "plot_explanations": ([[0.2, -0.1, 0.3], [-0.2, -0.1, 0.0]], ["A", "B"], ["x", "y", "z"]),
-    "plot_gantt": ([(0, 7, 0.1), (0, 9, 0.2), (0, 7, 0.3), (1, 9, 0.5), (1, 7, 0.6)],),
+    "plot_gantt": (
+        {
+            "users": [(7, 2.0, 2.1), (9, 2.0, 2.2), (7, 2.1, 2.3)],
+            "movies": [(9, 2.3, 2.5), (7, 2.31, 2.6)],
+        },
+    ),
 }
 
 
@@ -52,7 +63,7 @@ def test_manners(name):
     assert plt.get_fignums() == [1] and ax.get_title()
     if name in ("plot_gantt", "plot_explanations"):  # whose rows are named
         assert ax.get_xlabel() and [tick.get_text() for tick in ax.get_yticklabels()]
-    elif name not in ("plot_csr", "plot_blocks"):  # which have no axes to label
+    elif name not in ("plot_csr", "plot_row_ranges"):  # which have no axes to label
         assert ax.get_xlabel() and ax.get_ylabel()
     own = plt.figure().subplots()
     assert plot(*arguments, ax=own) is own
@@ -62,6 +73,16 @@ def test_manners(name):
 
 def lines(ax):
     return [line.get_xydata() for line in ax.get_lines()]
+
+
+def test_labels_follow_the_ratings():
+    """A matrix knows neither what its items are called nor its scale; `Ratings` do."""
+    for ratings, item, unit in ((R, "item", "ratings"), (BOOKS, "book", "points")):
+        tails = plotting.plot_long_tails(ratings)
+        assert [text.get_text() for text in tails.texts] == ["users", f"{item}s"]
+        assert plotting.plot_sparsity({"all": ratings}).get_xlabel() == item
+        means = plotting.plot_mean_against_count(ratings)
+        assert means.get_ylabel() == f"mean ({unit})" and f"{item}s" in means.get_title()
 
 
 def test_long_tails():
@@ -99,10 +120,8 @@ def test_mean_against_count():
 
 def test_history_labels_its_ends():
     ax = plotting.plot_history(*DRAWINGS["plot_history"])
-    assert lines(ax)[0].tolist() == [[1, 3], [2, 2]] and lines(ax)[1].tolist() == [
-        [0.5, 1],
-        [1.5, 0.5],
-    ]
+    first, second = lines(ax)
+    assert first.tolist() == [[1, 3], [2, 2]] and second.tolist() == [[0.5, 1], [1.5, 0.5]]
     assert [(text.get_text(), text.xy) for text in ax.texts] == [("a", (2, 2.0)), ("b", (1.5, 0.5))]
     ax = plotting.plot_history({"a": [3.0, 2.0]}, "It falls", label_at=0)
     assert ax.texts[0].xy == (1, 3.0)
@@ -138,17 +157,18 @@ def test_explanations_stack_what_adds_and_what_takes():
     assert low < -0.3 and high > 0.5 and ax.yaxis_inverted()
 
 
-def test_blocks_cover_the_rows_once():
-    ax = plotting.plot_blocks(12, 9, 3)
+def test_row_ranges_cover_the_rows_once():
+    ax = plotting.plot_row_ranges(12, 9, 3)
     boxes = [box.get_bbox() for box in ax.patches]
     written = sorted((box.y0, box.y1) for box in boxes if box.x0 > 9)
     read = sorted((box.y0, box.y1) for box in boxes if box.x0 == 0 and box.y1 <= 12)
     assert written == read == [(0, 4), (4, 8), (8, 12)]
 
 
-def test_gantt_bars_follow_each_other():
-    ax = plotting.plot_gantt(DRAWINGS["plot_gantt"][0], ("users", "movies"))
+def test_gantt_bars_are_when_who_solved_what():
+    ax = plotting.plot_gantt(*DRAWINGS["plot_gantt"])
     bars = [path.get_extents() for bars in ax.collections for path in bars.get_paths()]
     spans = sorted((round(b.y0 + 0.4), round(b.x0), round(b.x1)) for b in bars)
-    # the second half-step begins, for both workers, when the slower has done the first
-    assert spans == [(0, 0, 100), (0, 100, 300), (0, 300, 600), (1, 0, 200), (1, 300, 500)]
+    assert spans == [(0, 0, 100), (0, 100, 300), (0, 310, 600), (1, 0, 200), (1, 300, 500)]
+    assert lines(ax)[0][:, 0].tolist() == pytest.approx([300, 300])  # where the first is done
+    assert [text.get_text() for text in ax.texts] == ["users", "movies"]

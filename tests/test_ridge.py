@@ -1,11 +1,95 @@
-"""The one equation, against least squares of the augmented system and by hand."""
+"""The one equation: every way to solve it, against dense algebra that is written down here."""
+
+import subprocess
+import sys
+from functools import partial
+from importlib.util import find_spec
+from itertools import combinations, pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import SECONDS, fit, heavy_tailed
 from hypothesis import given
 from hypothesis import strategies as st
 
 import alsnb
+from alsnb.ridge import Equation, solve_rows
+
+OPTIONS = ("offsets", "weights", "gram", "prior", "noise")
+EVERY_KIND = pytest.mark.parametrize(
+    "kind", [kind for n in range(6) for kind in combinations(OPTIONS, n)], ids="-".join
+)
+DTYPES = pytest.mark.parametrize(("dtype", "rounding"), [(np.float64, 1e-10), (np.float32, 1e-3)])
+EITHER = pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "readable"])
+N_FACTORS = 6
+LENGTHS = np.array(
+    [3, 0, 1, 6, 15, 5, 0, 9, 7]
+)  # ratings of each row: fewer than factors, and more
+
+
+def make_equation(kind=(), dtype=np.float64, seed=0, lengths=LENGTHS):
+    """Rows with so many ratings each, and what is optional if it is named."""
+    rng = np.random.default_rng(seed)
+    n_rows, n_columns, n_ratings = len(lengths), 20, lengths.sum()
+    columns = [np.sort(rng.choice(n_columns, n, replace=False)) for n in lengths]
+    root = rng.normal(size=(4, N_FACTORS))
+    values = {
+        "offsets": rng.normal(size=n_columns),
+        "weights": rng.uniform(0, 2, n_ratings),
+        "gram": root.T @ root,  # of rank 4, less than there are factors
+        "prior": rng.normal(size=(n_rows, N_FACTORS)),
+        "noise": rng.normal(size=(n_rows, N_FACTORS)),
+    }
+    return Equation(
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32),
+        np.concatenate([np.empty(0), *columns]).astype(np.int32),
+        rng.integers(0, 6, n_ratings).astype(dtype),
+        rng.normal(size=(n_columns, N_FACTORS)).astype(dtype),
+        rng.uniform(0.1, 3, n_rows),
+        **{name: values[name].astype(dtype) for name in kind},
+    )
+
+
+def arrays_of(equation):
+    return {name: array for name, array in vars(equation).items() if array is not None}
+
+
+def dense_row(e, i):
+    """Solution of row i by least squares of one augmented system, and Σ w (r − o − y·x)²."""
+    rated = slice(e.indptr[i], e.indptr[i + 1])
+    columns, p, identity = e.indices[rated], e.penalties[i], np.eye(N_FACTORS)
+    Y, r = e.Y[columns].astype(float), e.ratings[rated].astype(float)
+    r = r if e.offsets is None else r - e.offsets[columns]
+    w = np.ones(len(r)) if e.weights is None else e.weights[rated].astype(float)
+    m = np.zeros(N_FACTORS) if e.prior is None else e.prior[i]
+    G = np.zeros((N_FACTORS, N_FACTORS)) if e.gram is None else e.gram.astype(float)
+    values, vectors = np.linalg.eigh(G)
+    root = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T  # its square is G
+    A = np.vstack([np.sqrt(w)[:, None] * Y, root, np.sqrt(p) * identity])
+    b = np.concatenate([np.sqrt(w) * r, np.zeros(N_FACTORS), np.sqrt(p) * m])
+    x = np.linalg.lstsq(A, b)[0]
+    normal = Y.T @ (w[:, None] * Y) + G + p * identity
+    np.testing.assert_allclose(normal @ x, Y.T @ (w * r) + p * m, rtol=0, atol=1e-5 * abs(b).max())
+    if e.noise is not None:
+        x = x + np.linalg.solve(np.linalg.cholesky(normal).T, e.noise[i])
+    return x, w @ (r - Y @ x) ** 2
+
+
+def assert_near(result, expected, rounding):
+    np.testing.assert_allclose(result, expected, rtol=0, atol=rounding * abs(expected).max())
+
+
+# One row
+
+
+@DTYPES
+@EVERY_KIND
+def test_solve_row_is_the_dense_solution(kind, dtype, rounding):
+    e = make_equation(kind, dtype)
+    for i in range(len(e)):
+        x, expected = alsnb.solve_row(**e.row(i)), dense_row(e, i)[0]
+        assert np.linalg.norm(x - expected) <= rounding * np.linalg.norm(expected)
 
 
 @given(
@@ -14,7 +98,7 @@ import alsnb
     n_factors=st.integers(1, 6),
     penalty=st.floats(1e-2, 1e2),
 )
-def test_equals_lstsq_of_the_augmented_system(seed, n_ratings, n_factors, penalty):
+def test_solve_row_of_any_shape(seed, n_ratings, n_factors, penalty):
     rng = np.random.default_rng(seed)
     Y, r = rng.normal(size=(n_ratings, n_factors)), rng.normal(size=n_ratings)
     rows = np.vstack([Y, np.sqrt(penalty) * np.eye(n_factors)])
@@ -26,118 +110,213 @@ def test_equals_lstsq_of_the_augmented_system(seed, n_ratings, n_factors, penalt
 def test_by_hand():
     # One factor: (1 + 4 + 5) x = 1·3 + 2·4.
     assert alsnb.solve_row(np.array([[1.0], [2.0]]), np.array([3.0, 4.0]), 5) == pytest.approx(1.1)
-    # Two: YᵀY = 2I, so (2 + 2) x = Yᵀr = (6, 2).
-    Y = np.array([[1.0, 1.0], [1.0, -1.0]])
-    assert alsnb.solve_row(Y, np.array([4.0, 2.0]), 2.0) == pytest.approx([1.5, 0.5])
+    # Two: YᵀY = 2I, so (2 + 2) x = Yᵀr = (6, 2); whole numbers will do.
+    Y = [[1, 1], [1, -1]]
+    assert alsnb.solve_row(Y, [4, 2], 2) == pytest.approx([1.5, 0.5])
+    # The first rating twice, offsets of 1: (3 + 2) x = 2·3 + 1·1 and (3 + 2 − 1) …, by symmetry.
+    x = alsnb.solve_row(Y, [4, 2], 2, offsets=[1, 1], weights=[2, 1])
+    assert x == pytest.approx(np.linalg.solve([[5, 1], [1, 5]], [7, 5]))
 
 
-def test_float32_stays():
+@pytest.mark.parametrize("kind", [float, np.float32, np.float64])
+def test_float32_stays_whatever_the_penalty_is(kind):
     Y, r = np.eye(3, dtype=np.float32), np.ones(3, dtype=np.float32)
-    assert alsnb.solve_row(Y, r, 0.1 * 3**0.5).dtype == np.float32
+    assert alsnb.solve_row(Y, r, kind(0.1)).dtype == np.float32
+    assert alsnb.solve_row(Y[:2], r[:2], kind(0.1)).dtype == np.float32  # the smaller system
 
 
-@pytest.mark.parametrize("penalty", [0, -0.1, np.nan])
+@pytest.mark.parametrize("penalty", [0, -0.1, np.nan, np.inf])
 def test_penalty_must_be_positive(penalty):
-    with pytest.raises(ValueError, match="penalty must be positive, got"):
+    with pytest.raises(ValueError, match="penalty must be positive and finite, got"):
         alsnb.solve_row(np.ones((2, 3)), np.ones(2), penalty)
 
 
-def test_lengths_must_agree():
-    with pytest.raises(ValueError, match=r"a row for each rating, got shapes \(2, 3\) and \(3,\)"):
-        alsnb.solve_row(np.ones((2, 3)), np.ones(3), 0.1)
+@pytest.mark.parametrize("shape", [(2, 3), (2,)])
+def test_shapes_must_agree(shape):
+    with pytest.raises(
+        ValueError, match=r"Y needs a row for each rating, got shapes \(2,.* and \(3,\)"
+    ):
+        alsnb.solve_row(np.ones(shape), np.ones(3), 0.1)
 
 
-def test_penalty_lost_in_rounding_is_named():
-    with pytest.raises(ValueError, match="penalty 1e-300 is too small: YᵀY stays singular"):
+# Many rows
+
+
+@DTYPES
+@EVERY_KIND
+def test_solve_rows_is_the_dense_solution_compiled_or_not(kind, dtype, rounding):
+    for seed in range(3):
+        e = make_equation(kind, dtype, seed)
+        expected = [
+            np.array(part) for part in zip(*map(partial(dense_row, e), range(len(e))), strict=True)
+        ]
+        found = []
+        for compiled in (True, False):
+            squares = np.zeros(len(e))
+            found.append((solve_rows(e, squares=squares, compiled=compiled), squares))
+            assert (found[-1][0].shape, found[-1][0].dtype) == ((len(e), N_FACTORS), dtype)
+        for fast, slow, dense in zip(*found, expected, strict=True):
+            assert_near(fast, dense, rounding)
+            assert_near(slow, dense, rounding)
+            assert_near(fast, slow, rounding)
+
+
+@EITHER
+@pytest.mark.parametrize("kind", [(), ("prior",), ("gram",), ("noise",)], ids="-".join)
+def test_rows_without_ratings_leave_no_residuals(kind, compiled):
+    squares = np.full(len(LENGTHS), np.nan)
+    solve_rows(make_equation(kind), squares=squares, compiled=compiled)
+    assert (squares == 0).tolist() == (LENGTHS == 0).tolist()
+
+
+@pytest.mark.parametrize("nu", [0, 0.5, 1])
+def test_half_step_is_solve_rows_with_penalties_by_n(toy, nu):
+    Y = np.random.default_rng(2).normal(size=(toy.R.shape[1], 3))
+    X = alsnb.half_step(toy.R, Y, 0.3, nu)
+    for i, rated in enumerate(toy.mask):
+        A = Y[rated].T @ Y[rated] + 0.3 * max(rated.sum(), 1) ** nu * np.eye(3)
+        expected = np.linalg.solve(A, Y[rated].T @ toy.values[i, rated])
+        np.testing.assert_allclose(X[i], expected, rtol=0, atol=1e-10)
+    assert (X.any(axis=1) == toy.mask.any(axis=1)).all()
+    penalties = 0.3 * np.maximum(toy.mask.sum(axis=1), 1.0) ** nu
+    e = Equation(toy.R.indptr, toy.R.indices, toy.R.data, Y, penalties)
+    np.testing.assert_allclose(X, solve_rows(e), rtol=0, atol=1e-10)
+    assert alsnb.half_step(toy.R, Y.astype(np.float32), 0.3).dtype == np.float32
+
+
+def test_half_step_sees_the_usual_slips(toy):
+    """The own factors instead of the other side's, and a transpose that is no longer CSR."""
+    U, V = (np.ones((size, 2)) for size in toy.R.shape)
+    with pytest.raises(ValueError, match="7 columns but Y 8 rows; Y is the other side's"):
+        alsnb.half_step(toy.R, U, 0.1)
+    for R in (toy.R.T, toy.values):
+        with pytest.raises(TypeError, match=r"call \.tocsr\(\) on it, after transposing it"):
+            alsnb.half_step(R, V, 0.1)
+
+
+@DTYPES
+@pytest.mark.parametrize("kind", [(), ("gram", "prior"), OPTIONS], ids="-".join)
+def test_same_bits_however_the_rows_are_cut(kind, dtype, rounding):
+    rng = np.random.default_rng(3)
+    e = make_equation(kind, dtype, lengths=rng.integers(0, 20, 60))
+    squares = np.zeros(len(e))
+    X = solve_rows(e, squares=squares)
+    for n_cuts in (1, 5, 59):
+        cuts = np.sort(rng.choice(np.arange(1, len(e)), n_cuts, replace=False)).tolist()
+        parts, part_squares = np.full_like(X, np.nan), np.zeros(len(e))
+        for start, stop in [*pairwise([0, *cuts, len(e)])][::-1]:
+            assert np.isnan(parts[:stop]).all()  # nobody else has written to them
+            assert solve_rows(e, start, stop, parts, part_squares) is parts
+        assert (parts.tobytes(), part_squares.tobytes()) == (X.tobytes(), squares.tobytes())
+
+
+@EITHER
+@pytest.mark.parametrize("kind", [(), OPTIONS], ids="-".join)
+def test_arrays_may_be_read_only_and_indices_long(kind, compiled):
+    e = make_equation(kind)
+    expected = solve_rows(e, compiled=compiled)
+    arrays = arrays_of(e)
+    arrays |= {name: arrays[name].astype(np.int64) for name in ("indptr", "indices")}
+    before = {name: array.tobytes() for name, array in arrays.items()}
+    assert solve_rows(Equation(**arrays), compiled=compiled).tobytes() == expected.tobytes()
+    assert {name: array.tobytes() for name, array in arrays.items()} == before
+    for array in arrays.values():
+        array.flags.writeable = False
+    assert solve_rows(Equation(**arrays), compiled=compiled).tobytes() == expected.tobytes()
+
+
+@EITHER
+@pytest.mark.parametrize("lengths", [(3, 4, 4), (3, 9, 4)], ids=["few", "many"])
+def test_singular_row_is_named_by_its_penalty(lengths, compiled):
+    e = make_equation(lengths=np.array(lengths))
+    e.indices[:] = np.arange(len(e.indices))  # no two rows have rated the same
+    e.Y[e.indices[e.indptr[1] : e.indptr[2]]] = 2**20  # of rank one: a small penalty is lost
+    e.penalties[1] = 1e-5
+    with pytest.raises(ValueError, match=r"penalty 1e-05 is too small.* stays singular; take a"):
+        solve_rows(e, compiled=compiled)
+    e.penalties[1] = 2**40
+    assert np.isfinite(solve_rows(e, compiled=compiled)).all()
+    with pytest.raises(ValueError, match="penalty 1e-300 is too small"):
         alsnb.solve_row(np.ones((4, 2)), np.ones(4), 1e-300)
 
 
-# Many rows at once
-
-# The factors, and the widths of the pieces: long rows, and short ones; small systems, and large.
-KINDS = pytest.mark.parametrize(
-    ("n_factors", "widths"), [(4, (5, 8)), (4, (3, 2, 1)), (40, (40, 50, 80)), (40, (39, 35, 7))]
-)
-DTYPES = pytest.mark.parametrize(("dtype", "rounding"), [(np.float64, 1e-10), (np.float32, 1e-3)])
-
-
-def block(n_factors, widths, dtype=float, seed=0):
-    """Pieces of 3 rows each, one padded to the width of its piece, and different penalties."""
-    rng = np.random.default_rng(seed)
-    pieces = []
-    for width in widths:
-        Y, r = rng.normal(size=(3, width, n_factors)), rng.normal(size=(3, width))
-        if width > 1:
-            Y[1, -1], r[1, -1] = 0, 0
-        pieces.append((Y.astype(dtype), r.astype(dtype)))
-    return pieces, rng.uniform(0.1, 3, 3 * len(widths)).astype(dtype)
+@pytest.mark.parametrize("kind", [(), ("gram",), ("prior",), ("gram", "prior")], ids="-".join)
+def test_penalty_is_what_the_equations_add_to_the_squares(kind):
+    e = make_equation(kind)
+    X = np.random.default_rng(1).normal(size=(len(e), N_FACTORS))
+    expected = 0.0
+    for i, x in enumerate(X):
+        left = x - e.prior[i] if "prior" in kind else x
+        expected += e.penalties[i] * sum(left**2)
+        expected += sum(x * (e.gram @ x)) if "gram" in kind else 0
+    assert e.penalty(X) == pytest.approx(expected, rel=1e-12)
+    assert len(e) == len(LENGTHS)
 
 
-def rows_of_block(pieces):
-    """The rows of a block without their padding, as float64: (Y, r) of each."""
-    for piece in pieces:
-        for Y, r in zip(*piece, strict=True):
-            rated = Y.any(axis=1)
-            yield Y[rated].astype(float), r[rated].astype(float)
+# Without what is not installed everywhere
+
+WITHOUT = """
+import sys, warnings
+sys.modules[{missing!r}] = None
+warnings.simplefilter("error")
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import numpy as np, alsnb
+    from helpers import fit, heavy_tailed
+    R = heavy_tailed(60, 40)
+    models = [fit(R, "all", executor=executor) for executor in ("serial", "threads")]
+print(alsnb.which_blas())
+print(*(f"{{warning.category.__name__}}: {{warning.message}}" for warning in caught), sep="\\n")
+np.savez(sys.argv[1], *(X for model in models for X in (*model, model.objectives)))
+"""
 
 
-@KINDS
-@DTYPES
-def test_block_equals_its_rows(n_factors, widths, dtype, rounding):
-    for seed in range(10):
-        pieces, penalties = block(n_factors, widths, dtype, seed)
-        X = alsnb.solve_block(pieces, penalties)
-        assert (X.shape, X.dtype) == ((len(penalties), n_factors), dtype)
-        for x, (Y, r), penalty in zip(X, rows_of_block(pieces), penalties, strict=True):
-            expected = alsnb.solve_row(Y, r, penalty)
-            assert np.linalg.norm(x - expected) <= rounding * np.linalg.norm(expected)
+def run_without(missing, folder):
+    """What is printed without a package, and the arrays of two fits."""
+    command = [sys.executable, "-c", WITHOUT.format(missing=missing), folder / "fits.npz"]
+    options = {
+        "capture_output": True,
+        "text": True,
+        "timeout": SECONDS,
+        "cwd": Path(__file__).parent,
+    }
+    run = subprocess.run(command, **options)
+    assert (run.returncode, run.stderr) == (0, "")
+    with np.load(folder / "fits.npz") as arrays:
+        return run.stdout.split("\n", 1), list(arrays.values())
 
 
-@KINDS
-@DTYPES
-@pytest.mark.parametrize("per_row", [True, False])
-@pytest.mark.parametrize("n_shared", [0, 9])
-def test_gram_and_rhs_are_added_to_every_row(n_factors, widths, dtype, rounding, per_row, n_shared):
-    pieces, penalties = block(n_factors, widths, dtype)
-    rng = np.random.default_rng(1)
-    B = rng.normal(size=(n_shared, n_factors))  # gram = BᵀB: ratings of 0 that all rows share
-    rhs = rng.normal(size=(len(penalties), n_factors) if per_row else n_factors)
-    X = alsnb.solve_block(pieces, penalties, gram=B.T @ B if n_shared else None, rhs=rhs)
-    assert X.dtype == dtype
-    for i, (Y, r) in enumerate(rows_of_block(pieces)):
-        # ‖Y x − r‖² + ‖B x‖² + p‖x − s‖², where p s is what is added to Yᵀr
-        root, added = np.sqrt(penalties[i]), rhs[i] if per_row else rhs
-        rows = np.vstack([Y, B, root * np.eye(n_factors)])
-        expected = np.linalg.lstsq(rows, np.concatenate([r, np.zeros(n_shared), added / root]))[0]
-        assert np.linalg.norm(X[i] - expected) <= rounding * np.linalg.norm(expected)
+@pytest.fixture(scope="module")
+def arrays_here():
+    model = fit(heavy_tailed(60, 40), "all")
+    return 2 * [*model, model.objectives]
 
 
-@KINDS
-def test_gram_alone_is_added_too(n_factors, widths):
-    pieces, penalties = block(n_factors, widths)
-    more = alsnb.solve_block(pieces, penalties, gram=np.eye(n_factors))
-    expected = alsnb.solve_block(pieces, penalties + 1)
-    np.testing.assert_allclose(more, expected, rtol=0, atol=1e-10 * abs(expected).max())
+def assert_same_fits(arrays, expected):
+    for X, Y in zip(arrays, expected, strict=True):
+        assert_near(X, Y, 1e-10)
 
 
-@KINDS
-def test_block_leaves_what_it_is_given(n_factors, widths):
-    pieces, penalties = block(n_factors, widths)
-    gram, rhs = np.eye(n_factors), np.ones(n_factors)
-    given = [penalties, gram, rhs, *(array for piece in pieces for array in piece)]
-    before = [array.copy() for array in given]
-    alsnb.solve_block(pieces, penalties, gram=gram, rhs=rhs)
-    alsnb.solve_block(pieces, penalties)
-    for array, copy in zip(given, before, strict=True):
-        np.testing.assert_array_equal(array, copy)
+@pytest.mark.parametrize("missing", ["numba", "llvmlite"])
+def test_without_numba_a_fit_is_the_same_and_warns_once(tmp_path, arrays_here, missing):
+    (blas, warnings), arrays = run_without(missing, tmp_path)
+    assert_same_fits(arrays, arrays_here)
+    (warning,) = warnings.splitlines()
+    assert warning.startswith("RuntimeWarning: Numba is not installed: rows are solved in Python")
+    assert blas.startswith("none: Numba is not installed")
 
 
-@KINDS
-def test_block_with_one_singular_row_is_refused(n_factors, widths):
-    pieces, penalties = block(n_factors, widths, np.float32)
-    pieces[0][0][2] = 4096  # all the same: YᵀY and YYᵀ have rank one, and round a small penalty off
-    penalties[2] = 1e-5
-    with pytest.raises(ValueError, match=r"penalty 1e-05 is too small: .* stays singular"):
-        alsnb.solve_block(pieces, penalties)
-    penalties[2] = 4096**2
-    assert np.isfinite(alsnb.solve_block(pieces, penalties)).all()
+def test_without_the_wheel_the_blas_is_scipys(tmp_path, arrays_here):
+    pytest.importorskip("numba")
+    (blas, warnings), arrays = run_without("scipy_openblas32", tmp_path)
+    assert_same_fits(arrays, arrays_here)
+    assert warnings.strip() == ""
+    assert blas.endswith(", of SciPy")
+
+
+@pytest.mark.skipif(not find_spec("scipy_openblas32"), reason="the wheel is not installed")
+def test_the_wheel_is_named_where_it_is_installed():
+    pytest.importorskip("numba")
+    name, version, rest = alsnb.which_blas().split(maxsplit=2)
+    assert (name, rest) == ("OpenBLAS", "of scipy-openblas32")
+    assert version[0].isdigit()

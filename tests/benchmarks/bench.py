@@ -1,7 +1,8 @@
 """Measure speed and memory, as ratios in one run; ``--help`` says how.
 
 ``python tests/benchmarks/bench.py`` prints tables and writes them as JSON. Contenders take turns,
-and each figure is a median: a noisy machine troubles all of them alike. Run it alone.
+and each figure is a median: a noisy machine troubles all of them alike. Run it alone. With
+``--before CHECKOUT`` another checkout of this project takes part.
 """
 
 from __future__ import annotations
@@ -20,10 +21,9 @@ import live
 import numpy as np
 import scipy
 import scipy.sparse as sp
-from contenders import PEERS, parallel, sequential, textbook
-from threadpoolctl import threadpool_info
+from contenders import PEERS, Before, parallel, sequential, textbook
 
-from alsnb import als_matrix_factorization_parallel, load_movielens
+from alsnb import als_matrix_factorization_parallel, load_movielens, which_blas
 
 HERE = Path(__file__).resolve()
 OURS = {name: parallel(name) for name in ("serial", "threads", "processes")}
@@ -93,6 +93,8 @@ def movielens(options):
     R, rows = load_movielens("100k").R, []
     makers = {"textbook": textbook, "sequential": sequential, **OURS, **PEERS}
     makers["1 thread"] = parallel("threads", 1)
+    if options.before:
+        makers["before"] = Before(options.before)
     for dtype in (np.float32, np.float64):
         for f in (20, 50, 100):
             makers_here = {
@@ -112,7 +114,7 @@ def movielens(options):
             row = {"dtype": np.dtype(dtype).name, "f": f, **seconds}
             row["textbook / threads"] = seconds["textbook"] / seconds["threads"]
             row["1 thread / threads"] = seconds["1 thread"] / seconds["threads"]
-            for peer in PEERS:
+            for peer in [*PEERS, *["before"] * bool(options.before)]:
                 row[f"threads / {peer}"] = seconds["threads"] / seconds[peer]
             rows.append(row)
             show("MovieLens 100K, λ = 0.1: seconds for 20 iterations, start-up included", rows)
@@ -145,7 +147,13 @@ def big(options):
     runs |= {name: (name, options.workers) for name in ("threads", "processes")}
     seconds = {name: [] for name in [*runs, *PEERS]}
     peers = {name: make(R, f, np.float32, options.workers) for name, make in PEERS.items()}
+    if options.before:
+        before = Before(options.before)(R, f, np.float32, options.workers)
+        seconds["before"] = []
     for _ in range(options.repeats):
+        if options.before:
+            first, *others = before(4)
+            seconds["before"].append((first - np.median(others), np.median(others)))
         for name, (executor, n_workers) in runs.items():
             seconds[name].append(per_iteration(R, f, executor, n_workers))
         for name, fit in peers.items():
@@ -155,7 +163,7 @@ def big(options):
     for name, values in seconds.items():
         start_up, iteration = np.median(values, axis=0)
         rows.append({"contender": name, "s / iteration": float(iteration)})
-        rows[-1]["start-up, s"] = float(start_up) if name in runs else float("nan")
+        rows[-1]["start-up, s"] = float("nan") if name in PEERS else float(start_up)
         rows[-1]["against threads"] = float(iteration) / float(
             np.median(seconds["threads"], axis=0)[1]
         )
@@ -205,6 +213,45 @@ def memory(options):
     print(json.dumps(row | {"(peak - compiled) / needed": (peak - before) / needed}))
 
 
+def cluster(options):
+    """(d): the same on a Dask cluster of two processes: what the workers hold, and seconds."""
+    from distributed import Client, LocalCluster
+
+    R, f = make_heavy_tailed(options.ratings), 64
+    local = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": "ERROR"}
+    with LocalCluster(options.workers, **local) as workers, Client(workers) as client:
+        per_iteration(load_movielens("100k").R, f, client, None, 2)  # loads and compiles
+        before = client.run(memory_held, peak=False)
+        start_up, seconds = per_iteration(R, f, client, None)
+        after = client.run(memory_held)
+    ratings = (R.data.nbytes + R.indices.nbytes + R.indptr.nbytes) / 1e6
+    share = 2 * ratings / options.workers
+    factors = sum(R.shape) * f * 4 / 1e6
+    row = {"s / iteration": seconds, "start-up, s": start_up, "its share of R, twice, MB": share}
+    row |= {"U and V, MB": factors, "worker's peak, MB": max(after[w] - before[w] for w in after)}
+    show(f"{R.nnz:,} ratings, f = {f}, on a Dask cluster of {options.workers}", [row])
+    return [row]
+
+
+def start(options):
+    """(e): seconds of the first and of the second fit in a fresh process, once all is compiled."""
+    code = """
+import time
+marks = [time.perf_counter()]
+import alsnb
+R = alsnb.load_movielens("100k").R
+for _ in range(3):
+    marks.append(time.perf_counter())
+    alsnb.als_matrix_factorization_parallel(R, 20, 0.1, 5, False, rng=0)
+print([b - a for a, b in zip(marks, [*marks[1:], time.perf_counter()])])
+"""
+    runs = [json.loads(subprocess.check_output([sys.executable, "-c", code])) for _ in range(4)][1:]
+    names = ["import and data", "first fit", "second fit", "third fit"]
+    row = dict(zip(names, np.median(runs, axis=0).tolist(), strict=True))
+    show("a fresh process: seconds, 5 iterations, f = 20", [row])
+    return [row]
+
+
 def pace(R, n_factors, options):
     """Seconds per iteration on threads, the median of several fits."""
     runs = [per_iteration(R, n_factors, "threads", options.workers) for _ in range(options.repeats)]
@@ -212,7 +259,7 @@ def pace(R, n_factors, options):
 
 
 def growth(options):
-    """(d): seconds per iteration as the ratings and as the factors grow, two threads, float32."""
+    """(f): seconds per iteration as the ratings and as the factors grow, two threads, float32."""
     rows = []
     for millions in (0.1, 0.5, 1, 2, 5, 10):
         R = make_heavy_tailed(round(millions * 1e6))
@@ -230,7 +277,7 @@ def growth(options):
 
 
 def live_updates(options):
-    """(e): single users, crowds, and how good updates are."""
+    """(g): single users, crowds, and how good updates are."""
     tables = {
         "milliseconds, f = 100": lambda: live.latencies(options.repeats),
         "10,000 users with 20 ratings, f = 64; ten of 12,000": lambda: live.crowd(memory_held),
@@ -251,7 +298,6 @@ def describe_machine(options):
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         cpu = next((line.split(": ")[1] for line in lines if "model name" in line), cpu)
-    blas = sorted({f"{b['internal_api']} {b['version']}" for b in threadpool_info()})
     return {
         "cpu": cpu,
         "cores": os.cpu_count(),
@@ -259,11 +305,12 @@ def describe_machine(options):
         "python": platform.python_version(),
         "numpy": np.__version__,
         "scipy": scipy.__version__,
-        "blas": ", ".join(blas),
+        "blas": which_blas(),
     }
 
 
-SECTIONS = {"movielens": movielens, "big": big, "growth": growth, "live": live_updates}
+SECTIONS = {"movielens": movielens, "big": big, "cluster": cluster, "start": start}
+SECTIONS |= {"growth": growth, "live": live_updates}
 
 
 def main():
@@ -273,6 +320,7 @@ def main():
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3, help="medians are over so many runs")
     parser.add_argument("--ratings", type=int, default=5_000_000, help="of the section 'big'")
+    parser.add_argument("--before", type=Path, help="another checkout, to be timed in the same run")
     parser.add_argument("--json", type=Path, default=HERE.with_name("results.json"))
     parser.add_argument("--memory", choices=list(OURS), help=argparse.SUPPRESS)
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
-
-from alsnb import (
-    als_matrix_factorization,
-    als_matrix_factorization_parallel,
-    init_matrix_factorization,
-)
 
 LAMBDA = 0.1
 
 
 def textbook(R, n_factors, dtype, n_workers):
     """The loop as it is written down first: a sparse slice, an f × f system, for every row."""
+    from alsnb import init_matrix_factorization
+
     R = R.astype(dtype).tocsr()
 
     def half_step(n_rows, slice_of, Y):
@@ -50,7 +53,9 @@ def textbook(R, n_factors, dtype, n_workers):
 
 
 def sequential(R, n_factors, dtype, n_workers):
-    """`als_matrix_factorization`: CSR pointers, one row at a time."""
+    """`als_matrix_factorization`: CSR pointers, one row at a time, in Python."""
+    from alsnb import als_matrix_factorization
+
     return lambda n: als_matrix_factorization(R, n_factors, LAMBDA, n, False, rng=0, dtype=dtype)
 
 
@@ -58,6 +63,8 @@ def parallel(executor, workers=None):
     """`als_matrix_factorization_parallel` on an executor."""
 
     def make(R, n_factors, dtype, n_workers):
+        from alsnb import als_matrix_factorization_parallel
+
         options = {"executor": executor, "rng": 0, "dtype": dtype}
         options["n_workers"] = None if executor == "serial" else workers or n_workers
         return lambda n: als_matrix_factorization_parallel(
@@ -109,3 +116,54 @@ PEERS = {
     for name, contender in (("lenskit", lenskit), ("cmfrec", cmfrec))
     if importlib.util.find_spec(name)
 }
+
+
+class Before:
+    """Another checkout of this project, whose fits run in a process of their own.
+
+    ``before(R, n_factors, dtype, n_workers)`` makes a contender, like the functions above.
+    """
+
+    def __init__(self, checkout):
+        command = [sys.executable, str(Path(__file__).resolve()), str(Path(checkout).resolve())]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen(command, **pipes)
+
+    def __call__(self, R, n_factors, dtype, n_workers, executor="threads"):
+        """Make a function that fits, and returns the seconds of each iteration."""
+        folder = tempfile.TemporaryDirectory(prefix="alsnb-bench-")
+        path = f"{folder.name}/R.npz"
+        sp.save_npz(path, R, compressed=False)
+
+        def fit(n_iterations):
+            name = np.dtype(dtype).name
+            task = [path, n_factors, n_iterations, name, executor, n_workers]
+            print(json.dumps(task), file=self.process.stdin, flush=True)
+            seconds = json.loads(self.process.stdout.readline())
+            folder.cleanup()  # it has been read
+            return seconds
+
+        return fit
+
+
+def serve(checkout):
+    """In the process of `Before`: fit what is asked for."""
+    sys.path.insert(0, checkout)
+    import alsnb
+
+    matrices, answers, sys.stdout = {}, sys.stdout, sys.stderr
+    for line in sys.stdin:
+        path, n_factors, n_iterations, dtype, executor, n_workers = json.loads(line)
+        if path not in matrices:
+            matrices[path] = sp.csr_array(sp.load_npz(path))
+        marks = [time.perf_counter()]
+        options = {"executor": executor, "n_workers": n_workers, "rng": 0, "dtype": dtype}
+        options["callback"] = lambda *_, marks=marks: marks.append(time.perf_counter())
+        alsnb.als_matrix_factorization_parallel(
+            matrices[path], n_factors, LAMBDA, n_iterations, False, **options
+        )
+        print(json.dumps(np.diff(marks).tolist()), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,18 +11,13 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from alsnb import (
+    ALS,
     Factorization,
     add_rating_optimized,
     als_matrix_factorization_parallel,
     calculate_residuals,
-    fold_in_user,
-    fold_in_users,
     load_movielens,
-    rank_items,
-    recommend_batch,
-    recommend_items,
-    update_items,
-    update_users,
+    top_items,
 )
 
 ITEMS, STARS = np.array([318, 306, 172, 659, 292, 990]), np.array([5.0, 4, 3, 5, 4, 5])
@@ -52,14 +46,15 @@ def ours(R, dtype, repeats):
     R = R.astype(dtype)
     model = fit(R, **REFERENCE, dtype=dtype)
     users = np.random.default_rng(0).choice(R.shape[0], 200, replace=False)
-    six = [partial(fold_in_user, ITEMS, STARS, model)] * 500
-    both = [lambda: rank_items(fold_in_user(ITEMS, STARS, model), model.V, ITEMS)] * 500
+    six = [partial(model.fold_in, (ITEMS, STARS))] * 500
+    scores = lambda: model.V @ model.fold_in((ITEMS, STARS))  # noqa: E731
+    both = [lambda: top_items(scores(), 10, exclude=ITEMS)] * 500
     updates = [partial(add_rating_optimized, int(u), ITEMS, STARS, R, model) for u in users]
     row = {
         "newcomer": milliseconds(six),
         "newcomer, top ten": milliseconds(both),
         "update": milliseconds(updates),
-        "top ten for all": milliseconds([lambda: recommend_batch(model.U, model.V, R)] * 20),
+        "top ten for all": milliseconds([lambda: model.recommend(None, R)] * 20),
         "full retraining": milliseconds([lambda: fit(R, **REFERENCE, dtype=dtype)] * repeats),
     }
     return row | {"retraining / update": row["full retraining"] / row["update"]}
@@ -117,15 +112,15 @@ def crowd(memory_held):
     items = np.concatenate([np.sort(rng.choice(m, k, replace=False)) for _ in range(n)])
     ratings = rng.integers(1, 6, n * k).astype(float)
     R = sp.csr_array((ratings, items, np.arange(0, n * k + 1, k)), shape=(n, m))
-    V, errors = rng.normal(0, 0.3, (m, 64)), np.ones(1)
-    model = Factorization(np.zeros((1, 64)), V, errors, None, errors, 0.1, 0.0)
-    row = {"fold in, s": milliseconds([lambda: fold_in_users(R, model)] * 5) / 1e3}
-    U = fold_in_users(R, model)
-    recommend_batch(U[:10], V, R[:10])  # loads and warms up what is needed
+    V = rng.normal(0, 0.3, (m, 64))
+    model = Factorization(np.zeros((1, 64)), V, ALS(n_factors=64))
+    row = {"fold in, s": milliseconds([lambda: model.fold_in(R)] * 5) / 1e3}
+    model = model.replace(U=model.fold_in(R))
+    model.recommend(np.arange(10), R)  # loads and warms up what is needed
     before = memory_held(peak=False)
-    recommend_batch(U, V, R)
+    model.recommend(None, R)
     row["memory of top ten, MB"] = memory_held() - before  # all that came before took less
-    row["top ten, s"] = milliseconds([lambda: recommend_batch(U, V, R)] * 5) / 1e3
+    row["top ten, s"] = milliseconds([lambda: model.recommend(None, R)] * 5) / 1e3
     return [row]
 
 
@@ -144,13 +139,12 @@ def quality(settings, n_users):
         known = sp.coo_array((R.data[kept], (rows[kept], R.indices[kept])), shape=R.shape).tocsr()
         before = fit(known, **settings)
         items = R.indices[new]
-        U, R_new = add_rating_optimized(user, items, R.data[new], known, before)
-        updated = replace(before, U=U)
+        updated, R_new = add_rating_optimized(user, items, R.data[new], known, before)
         six = sp.coo_array((R.data[new], (rows[new], items)), shape=R.shape).tocsr()
-        both = replace(updated, V=update_items(six, R_new, updated)[0])
-        both = replace(both, U=update_users(six, R_new, both)[0])
+        both, _ = updated.update(six, R_new, "items")
+        both, _ = both.update(six, R_new)
         models = before, updated, both, fit(R_new, **settings)
-        tops = [recommend_items(user, m.U, m.V, R_new)[0] for m in models]
+        tops = [m.recommend(user, R_new)[0] for m in models]
         scores.append([])
         for m, top in zip(models, tops, strict=True):
             rmse = [
@@ -171,18 +165,15 @@ def quality(settings, n_users):
 def drift():
     """RMSE above a fit anew, on ratings of known users, as new ratings come in; several starts."""
     data, gaps = load_movielens("100k"), {}
-    log = data.ratings.sort_values("timestamp", kind="stable")
-    places = [np.searchsorted(getattr(data, f"{s}_ids"), log[f"{s}_id"]) for s in ("user", "item")]
-    values = log["rating"].to_numpy(float)
+    log = data.table.sort_values("timestamp", kind="stable")
 
     def batch(start, stop):
-        where = tuple(place[start:stop] for place in places)
-        return sp.coo_array((values[start:stop], where), shape=data.R.shape).tocsr()
+        return data.to_matrix(log.iloc[start:stop])
 
     for first in range(30_000, 70_001, 10_000):
         so_far, step, sums = batch(0, first), first // 20, np.zeros(5)
         frozen = users = both = fit(so_far, **TUNED)
-        for k in range(min(20, (len(values) - first) // step)):
+        for k in range(min(20, (len(log) - first) // step)):
             start = first + k * step
             arriving = batch(start, start + step)
             rows = np.repeat(np.arange(data.R.shape[0]), np.diff(arriving.indptr))
@@ -190,10 +181,9 @@ def drift():
             models = frozen, users, both, fit(so_far, **TUNED)
             errors = [calculate_residuals(arriving, m.U, m.V, clip=(1, 5))[met] for m in models]
             sums += [met.sum(), *(np.sum(e**2) for e in errors)]
-            users = replace(users, U=update_users(arriving, so_far, users)[0])
-            both = replace(both, U=update_users(arriving, so_far, both)[0])
-            V, so_far = update_items(arriving, so_far, both)
-            both = replace(both, V=V)
+            users, _ = users.update(arriving, so_far)
+            both, _ = both.update(arriving, so_far)
+            both, so_far = both.update(arriving, so_far, "items")
             if k % 4 == 3:  # a fifth more
                 rmse = np.sqrt(sums[1:] / sums[0])
                 gaps.setdefault(k // 4, []).append(rmse[:3] - rmse[3])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from alsnb import grid_search, hold_out, load_movielens, official_folds
+from alsnb import grid_search, load_movielens, official_folds, train_test_split
 
 WEIGHTED, HALF = {"reg_exponent": 1}, {"reg_exponent": 0.5, "bias": True}
 SEARCHES = {
@@ -20,12 +20,12 @@ SEARCHES = {
         WEIGHTED | {"bias": True},
     ),
     "half": ({"n_factors": [5, 10, 20, 40], "lambda_reg": [0.7, 1.0, 1.3, 1.6]}, HALF),
-    "partners": (
+    "implicit": (
         {
             "n_factors": [12, 20, 30],
             "lambda_reg": [0.7, 0.9, 1.1],
-            "implicit_weight": [1, 2, 4],
-            "implicit_reg": [5, 15],
+            "implicit_features": [1, 2, 4],
+            "implicit_features_reg": [5, 15],
         },
         HALF,
     ),
@@ -38,7 +38,7 @@ def main():
     for name, (grid, settings) in SEARCHES.items():
         tables = [
             grid_search(
-                *hold_out(train, 0.1, rng=k),
+                *train_test_split(train, 0.1, rng=k),
                 grid,
                 n_iterations=[6, 8, 12, 16, 20],
                 clip=(1, 5),

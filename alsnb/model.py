@@ -1,0 +1,1113 @@
+"""Settings, and the fitted model, which knows the equation that each of its rows solves.
+
+Fitting is folding everybody in, again and again. So there is one method, `Factorization.equation`,
+that says what a row of one side solves while the other side is fixed. The fit asks it, and so do
+folding in, updates and explanations.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
+
+from .metrics import check_clip
+from .parallel import count_cores, open_executor
+from .ratings import (
+    Ratings,
+    check_count,
+    check_number,
+    check_position,
+    check_positions,
+    check_ratings,
+    check_row,
+    check_rows,
+    damped_means,
+    rows_of,
+)
+from .ridge import Equation, solve_row, solve_rows
+
+SIDES = ("users", "items")
+WHY = "; it is what makes a row with fewer ratings than factors solvable"
+_BLOCK = 2**20  # scores that a thread makes at a time: 4 or 8 MB
+
+
+@dataclass(frozen=True)
+class ALS:
+    r"""Settings of alternating least squares: what is minimised.
+
+    .. math:: \sum_{(i,j)} (r_{ij} - u_i^T v_j)^2
+              + \lambda_u \sum_i n_i^\nu \lVert u_i \rVert^2
+              + \lambda_v \sum_j n_j^\nu \lVert v_j \rVert^2
+
+    Attributes
+    ----------
+    n_factors : int
+        f, the number of columns of U and V, biases aside.
+    lambda_reg : float, or a pair of them
+        λ, positive; of a pair, the first is for users and the second for items.
+    reg_exponent : float
+        ν: a row with n ratings is penalised by λ n^ν. 0 is plain ridge, 1 weighted-λ.
+    bias : bool
+        Add the mean of the ratings and a bias for each user and item, as three columns of U and V.
+    bias_reg : float, or a pair of them, optional
+        λ of the biases; by default that of the factors.
+    implicit_features : float
+        How much it counts that the factors explain which items were rated, too. 0: nothing.
+    implicit_features_reg : float
+        λ of the implicit factors that this takes, positive.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of the wrong kind or out of range.
+
+    References
+    ----------
+    Zhou, Wilkinson, Schreiber and Pan (2008), section 3.1; Koren, Bell and Volinsky (2009) for
+    biases; Singh and Gordon (2008), collective matrix factorization, for implicit features.
+
+    Examples
+    --------
+    >>> from alsnb import make_low_rank_ratings
+    >>> R, _, _ = make_low_rank_ratings(noise=0.5, rng=0)
+    >>> ALS(n_factors=2, lambda_reg=1.0).fit(R, n_iterations=5, rng=0, verbose=False)
+    Factorization: U 60 × 2, V 40 × 2, λ = 1, ν = 0, 5 iterations, train RMSE 0.6928
+    """
+
+    n_factors: int = 20
+    lambda_reg: float | tuple[float, float] = 0.1
+    reg_exponent: float = 0.0
+    bias: bool = False
+    bias_reg: float | tuple[float, float] | None = None
+    implicit_features: float = 0.0
+    implicit_features_reg: float = 1.0
+    fit: ClassVar[Callable[..., Factorization]]  # alsnb.als.fit, with the loop that builds on this
+
+    def __post_init__(self):
+        def keep(name, value):
+            object.__setattr__(self, name, value)
+
+        keep("n_factors", check_count("n_factors", self.n_factors))
+        keep("lambda_reg", _check_pair("lambda_reg", self.lambda_reg, why=WHY))
+        if check_number("reg_exponent", self.reg_exponent, positive=False) > 2:
+            what = f"from 0 (plain) to 1 (weighted) or so, got {self.reg_exponent}"
+            raise ValueError(f"reg_exponent must be {what}")
+        keep("reg_exponent", float(self.reg_exponent))
+        if not isinstance(self.bias, (bool, np.bool_)):
+            raise TypeError(f"bias must be True or False, got {self.bias!r}")
+        keep("bias", bool(self.bias))
+        if self.bias_reg is not None:
+            keep("bias_reg", _check_pair("bias_reg", self.bias_reg))
+            if not self.bias:
+                raise ValueError("bias_reg is the λ of biases; pass bias=True as well")
+        weight = check_number("implicit_features", self.implicit_features, positive=False)
+        keep("implicit_features", weight)
+        reg = check_number("implicit_features_reg", self.implicit_features_reg)
+        keep("implicit_features_reg", reg)
+
+    def penalties(self, side: str, n_ratings: np.ndarray) -> np.ndarray:
+        """λ n^ν of rows of one side with n ratings each; none count as one."""
+        λ = _of(self.lambda_reg, side)
+        return λ * np.maximum(n_ratings, 1).astype(float) ** self.reg_exponent
+
+    def implicit_ridge(self, X: np.ndarray) -> float:
+        """What the objective adds for the implicit factors X of one side."""
+        return (
+            self.implicit_features * self.implicit_features_reg * float(np.sum(X**2, dtype=float))
+        )
+
+    def bias_scale(self, side: str) -> float:
+        """√(λ of a bias / λ of a factor), by which a bias counts more than a factor."""
+        bias_reg = self.lambda_reg if self.bias_reg is None else self.bias_reg
+        return float(np.sqrt(_of(bias_reg, side) / _of(self.lambda_reg, side)))
+
+
+def _check_pair(name, value, why=""):
+    """One number for both sides, or a pair."""
+    if not np.ndim(value):
+        return check_number(name, value, why=why)
+    if len(value) != 2:
+        raise ValueError(f"{name} must be a number, or a pair for users and items, got {value!r}")
+    return tuple(check_number(name, one, why=why) for one in value)
+
+
+def _of(pair, side):
+    """The part of a setting that is for one side."""
+    return pair[SIDES.index(side)] if isinstance(pair, tuple) else pair
+
+
+class Rows(NamedTuple):
+    """A few rows in CSR form, without what a SciPy matrix costs."""
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    data: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Factorization:
+    """A fitted model, R ≈ U Vᵀ, that unpacks as ``U, V, train_errors = model``.
+
+    A prediction is ``U[user] @ V[item]``, with biases, too. Nothing that its methods are given is
+    changed, and no model changes: what updates it returns another one.
+
+    Attributes
+    ----------
+    U : ndarray, shape (n_users, n_columns)
+    V : ndarray, shape (n_items, n_columns)
+        f columns or, with biases, three more: U's are b_u, 1 and μ, V's are 1, b_i and 1. The parts
+        have names: `user_factors`, `user_bias`, `item_factors`, `item_bias` and `mean`.
+    settings : ALS or None
+        What was minimised; None if that is unknown, for a half_step of your own.
+    train_errors : ndarray, shape (n_iterations,)
+        RMSE over the training ratings after each iteration, in stars.
+    test_errors : ndarray, shape (n_iterations,), or None
+        The same over `R_test`, where it was given.
+    objectives : ndarray, shape (n_iterations,), or None
+        The objective after each iteration, in squared stars.
+    implicit_factors : tuple (V̂, Û) of ndarray, shapes (n_items, f) and (n_users, f), or None
+        With implicit features: which items were rated is nearly U V̂ᵀ, and Û Vᵀ.
+
+    Examples
+    --------
+    >>> U, V = np.array([[1.0], [2.0]]), np.array([[2.0], [1.0], [3.0]])
+    >>> model = Factorization(U, V, ALS(n_factors=1))
+    >>> model.predict(1, [0, 2])
+    array([4., 6.])
+    """
+
+    U: np.ndarray
+    V: np.ndarray
+    settings: ALS | None = None
+    train_errors: np.ndarray = field(default_factory=lambda: np.empty(0))
+    test_errors: np.ndarray | None = None
+    objectives: np.ndarray | None = None
+    implicit_factors: tuple[np.ndarray, np.ndarray] | None = None
+
+    def __post_init__(self):
+        U, V, s = self.U, self.V, self.settings
+        for X in (U, V):
+            if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype not in ("f4", "f8"):
+                raise TypeError("the model's U and V must be arrays of floats, of two dimensions")
+        if U.shape[1] != V.shape[1] or U.dtype != V.dtype or not V.size:
+            raise ValueError(f"the model's U and V do not fit: {U.shape} and {V.shape}")
+        if s is not None and V.shape[1] != s.n_factors + 3 * s.bias:
+            wanted = s.n_factors + 3 * s.bias
+            raise ValueError(
+                f"U and V have {V.shape[1]} columns, but the settings ask for {wanted}"
+            )
+
+    def __iter__(self):
+        return iter((self.U, self.V, self.train_errors))
+
+    def __repr__(self) -> str:
+        (n, f), m, done = self.U.shape, len(self.V), len(self.train_errors)
+        what = "a half_step of your own"
+        if self.settings is not None:
+            λ = " and ".join(f"{value:g}" for value in np.atleast_1d(self.settings.lambda_reg))
+            what = f"λ = {λ}, ν = {self.settings.reg_exponent:g}"
+        fit = f", train RMSE {self.train_errors[-1]:.4f}" if done else ""
+        return f"Factorization: U {n} × {f}, V {m} × {f}, {what}, {done} iterations{fit}"
+
+    def replace(self, **changes) -> Factorization:
+        """The same model but for some attributes."""
+        return replace(self, **changes)
+
+    def with_rows(self, side: str, X: np.ndarray) -> Factorization:
+        """The same model with other factors of one side."""
+        return self.replace(**{"U" if side == "users" else "V": X})
+
+    # The parts by name, so that nobody counts columns
+
+    @property
+    def n_factors(self) -> int:
+        """F."""
+        return self.V.shape[1] - 3 * self._bias
+
+    @property
+    def user_factors(self) -> np.ndarray:
+        """Shape (n_users, f)."""
+        return self.U[:, : self.n_factors]
+
+    @property
+    def item_factors(self) -> np.ndarray:
+        """Shape (n_items, f)."""
+        return self.V[:, : self.n_factors]
+
+    @property
+    def user_bias(self) -> np.ndarray:
+        """b_u of each user, in stars; zeros without biases."""
+        return self.U[:, self.n_factors] if self._bias else np.zeros(len(self.U), self.U.dtype)
+
+    @property
+    def item_bias(self) -> np.ndarray:
+        """b_i of each item, in stars; zeros without biases."""
+        return self.V[:, self.n_factors + 1] if self._bias else np.zeros(len(self.V), self.V.dtype)
+
+    @property
+    def mean(self) -> float:
+        """μ, the mean of the training ratings, in stars; 0 without biases."""
+        return float(self.U[0, -1]) if self._bias else 0.0
+
+    @cached_property
+    def unknown_items(self) -> np.ndarray:
+        """Whether the model knows nothing of an item, for want of ratings; shape (n_items,)."""
+        return ~(self.item_factors.any(axis=1) | (self.item_bias != 0))
+
+    @property
+    def _bias(self):
+        return self.settings is not None and self.settings.bias
+
+    # The equation, and its solution
+
+    def equation(self, side: str, rows) -> Equation:
+        """What rows of one side solve, the factors of the other side being fixed.
+
+        Parameters
+        ----------
+        side : {"users", "items"}
+        rows : csr_array, shape (n_rows, n_items) or, for items, (n_rows, n_users)
+            Ratings of any rows of that side: all of them, some, or new ones.
+
+        Returns
+        -------
+        Equation
+            Its solutions become rows of U or V by `assemble`.
+        """
+        Y, offsets = self._fixed(side)
+        n_ratings = np.diff(rows.indptr)
+        penalties = self.settings.penalties(side, n_ratings)
+        gram = prior = None
+        if self.settings.implicit_features:
+            # w ‖V̂x‖² − 2 w Σ v̂_j·x over what is rated: a Gram matrix, and a prior mean
+            gram, partner = self._implicit(side)
+            prior = _sum_rated(rows, partner) / penalties[:, None]
+        indices = rows.indices.astype(np.int32, copy=False)
+        ratings = rows.data.astype(Y.dtype, copy=False)
+        return Equation(rows.indptr, indices, ratings, Y, penalties, offsets, None, gram, prior)
+
+    def assemble(self, side: str, X: np.ndarray) -> np.ndarray:
+        """All columns of rows of U or V, of the solutions of their equations."""
+        if not self._bias:
+            return X
+        ones = np.ones((len(X), 1), X.dtype)
+        factors, bias = X[:, :-1], X[:, -1:] / X.dtype.type(self.settings.bias_scale(side))
+        if side == "users":
+            return np.hstack([factors, bias, ones, X.dtype.type(self.mean) * ones])
+        return np.hstack([factors, ones, bias, ones])
+
+    def implicit_equation(self, side: str, rated) -> Equation:
+        """What the implicit factors of one side's factors solve: which rows have rated what.
+
+        For users these are V̂, in which U V̂ᵀ is nearly 1 where R has a rating and 0 elsewhere:
+        v̂_j minimises Σ_i (1 or 0 − u_i·v̂_j)² + λ̂ ‖v̂_j‖².
+
+        Parameters
+        ----------
+        side : {"users", "items"}
+        rated : csr_array
+            For users, Rᵀ or some of its rows, for items R or some of its rows.
+        """
+        X = np.ascontiguousarray((self.user_factors, self.item_factors)[SIDES.index(side)])
+        n, reg = len(rated.indptr) - 1, self.settings.implicit_features_reg
+        no_ratings = np.zeros(n + 1, np.int64), np.zeros(1, np.int32), np.zeros(1, X.dtype)
+        prior = _sum_rated(rated, X) / X.dtype.type(reg)
+        return Equation(*no_ratings, X, np.full(n, reg), gram=X.T @ X, prior=prior)
+
+    def with_implicit(self, side: str, X: np.ndarray) -> Factorization:
+        """The same model with other implicit factors for one side."""
+        pair = [None, None] if self.implicit_factors is None else list(self.implicit_factors)
+        pair[SIDES.index(side)] = X
+        return self.replace(implicit_factors=tuple(pair))
+
+    def penalty(self, side: str, equation: Equation, X: np.ndarray) -> float:
+        """What the objective adds for rows of a side whose equation X solves, in squared stars."""
+        total = equation.penalty(X)
+        if self.settings.implicit_features:
+            # w Σ (1 or 0 − x·v̂)² is what the equation says of it, and what no x changes
+            prior_norms = np.einsum("kf,kf->k", equation.prior, equation.prior, dtype=float)
+            total += self.settings.implicit_features * len(equation.ratings)
+            total -= float(equation.penalties @ prior_norms)
+        return total
+
+    def _fixed(self, side):
+        """The fixed Y of a side's equations, and what is explained already, or None."""
+        if self.settings is None:
+            raise ValueError(
+                "this model was fitted with a half_step of your own; solve its rows with that"
+            )
+        if not self._bias:
+            return (self.V if side == "users" else self.U), None
+        if side not in self._kept:
+            # A bias that is penalised s² times as much as a factor is x / s, where x is penalised
+            # like one: its column of Y is 1 / s.
+            Y, bias = self.item_factors, self.item_bias
+            if side == "items":
+                Y, bias = self.user_factors, self.user_bias
+            column = np.full((len(Y), 1), 1 / self.settings.bias_scale(side), Y.dtype)
+            self._kept[side] = np.hstack([Y, column]), bias + Y.dtype.type(self.mean)
+        return self._kept[side]
+
+    def _implicit(self, side):
+        """What implicit factors add: w V̂ᵀV̂, and rows w V̂; no biases, which explain but stars."""
+        if ("implicit", side) not in self._kept:
+            partner = self.implicit_factors[SIDES.index(side)]
+            weighted = np.pad(self.settings.implicit_features * partner, ((0, 0), (0, self._bias)))
+            gram = weighted.T @ weighted / self.settings.implicit_features
+            self._kept["implicit", side] = gram, weighted
+        return self._kept["implicit", side]
+
+    @cached_property
+    def _kept(self):
+        return {}  # what the two methods above have computed
+
+    def fold_in(self, ratings, side: str = "users", *, n_workers: int | None = None) -> np.ndarray:
+        """Factors of rows that the model may never have seen: new users, or new items.
+
+        Parameters
+        ----------
+        ratings : (items, ratings), or scipy.sparse array or matrix, shape (n_rows, n_items)
+            One row's, as two arrays, or those of many rows; some may have none. With
+            ``side="items"`` each row is an item, and each column a user.
+        side : {"users", "items"}
+        n_workers : int, optional
+            Threads, for many rows; by default as many as there are cores.
+
+        Returns
+        -------
+        ndarray, shape (n_columns,) or (n_rows, n_columns)
+            Rows for U, which predict by ``model.V @ row``; or for V.
+
+        Raises
+        ------
+        IndexError
+            If there is no such item.
+        TypeError, ValueError
+            If items repeat or are no positions, or ratings are not as many finite numbers, or a
+            matrix does not have a column for each row of V.
+
+        Examples
+        --------
+        >>> model = Factorization(np.ones((1, 1)), np.array([[1.0], [2.0]]), ALS(1, lambda_reg=1))
+        >>> model.fold_in(([1], [5]))  # (2·2 + 1)⁻¹ 2·5
+        array([2.])
+        """
+        _check_side(side)
+        fixed, columns = (self.V, "items") if side == "users" else (self.U, "users")
+        if isinstance(ratings, tuple):
+            if len(ratings) != 2:
+                raise ValueError(
+                    f"one row is a pair ({columns}, ratings), got {len(ratings)} parts"
+                )
+            return self._solve(side, one_row(*check_row(columns, *ratings, len(fixed))))[0]
+        A = check_ratings(ratings, "ratings", empty=True)
+        if A.shape[1] != len(fixed):
+            hint = "; is it transposed?" if A.shape[0] == len(fixed) else ""
+            raise ValueError(f"ratings have {A.shape[1]} columns for {len(fixed)} {columns}{hint}")
+        return self._solve(side, A, n_workers)
+
+    def _solve(self, side, rows, n_workers=None):
+        """All columns of some rows, whose ratings are checked."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            equation = self.equation(side, rows)
+            one = len(equation) == 1
+            Y = equation.Y[rows.indices] if one else equation.Y
+            if not np.isfinite(np.vdot(Y, Y)):  # or YᵀY might overflow, and its solution be zero
+                raise ValueError("the model's factors hold NaN or ∞, or are too large")
+            if one:
+                X = solve_rows(equation)
+            else:
+                n_workers = None if n_workers is None else check_count("n_workers", n_workers)
+                with open_executor("threads", n_workers) as solve:
+                    X, _ = solve(equation)
+            X = self.assemble(side, X)
+        if not np.isfinite(X).all():
+            raise ValueError("the solution is not finite: ratings or factors are NaN or too large")
+        return X
+
+    # Updates: a model and an R in, a model and an R out
+
+    def update(self, new, R, side: str = "users", *, n_workers: int | None = None):
+        """Take in new ratings: the rows of one side that have any are solved, on all their ratings.
+
+        Parameters
+        ----------
+        new : (user, items, ratings), or scipy.sparse array or matrix, shape (n_users, n_items)
+            Those of one user, or of many users. What was rated before is replaced.
+        R : scipy.sparse array or matrix, shape (n_users, n_items)
+            All ratings so far.
+        side : {"users", "items"}
+            Which rows to solve: those of the users, or of the items, that have new ratings.
+        n_workers : int, optional
+            As for `fold_in`.
+
+        Returns
+        -------
+        model : Factorization
+            Errors and objectives stay those of the fit.
+        R : csr_array, shape (n_users, n_items)
+            With the new ratings.
+
+        Raises
+        ------
+        IndexError
+            If there is no such user or item.
+        TypeError, ValueError
+            As for `fold_in`, and if R does not fit the model.
+
+        Examples
+        --------
+        >>> R = sp.csr_array([[4.0, 0.0], [0.0, 3.0]])
+        >>> model = ALS(n_factors=1).fit(R, rng=0, verbose=False)
+        >>> model, R = model.update((0, [1], [5]), R)
+        >>> R.toarray()
+        array([[4., 5.],
+               [0., 3.]])
+        """
+        _check_side(side)
+        R = self._check_fitting(R)
+        if isinstance(new, tuple):
+            if len(new) != 3:
+                raise ValueError(f"new is (user, items, ratings), got {len(new)} parts")
+            user = check_position("user", new[0], len(self.U))
+            items, ratings = check_row("items", new[1], new[2], len(self.V))
+            changes = {user: (items, ratings)}
+        else:
+            new = self._check_fitting(check_ratings(new, "new", empty=True), "new")
+            changes = {
+                int(user): (new.indices[start:stop], new.data[start:stop])
+                for user in np.flatnonzero(np.diff(new.indptr))
+                for start, stop in [new.indptr[user : user + 2]]
+            }
+        return self._change(changes, R, side, n_workers)
+
+    def forget(self, user: int, items, R):
+        """Forget ratings of one user, as if they had never been given: ``(model, R)`` without them.
+
+        Raises ValueError if one of the items was not rated, and else as `update`.
+
+        Examples
+        --------
+        >>> R = sp.csr_array([[4.0, 5.0], [0.0, 3.0]])
+        >>> model = ALS(n_factors=1).fit(R, rng=0, verbose=False)
+        >>> model, R = model.forget(0, 1, R)
+        >>> R.toarray()
+        array([[4., 0.],
+               [0., 3.]])
+        """
+        R, user = self._check_fitting(R), check_position("user", user, len(self.U))
+        items = check_positions("items", items, len(self.V))
+        rated = R.indices[R.indptr[user] : R.indptr[user + 1]]
+        if len(unrated := np.setdiff1d(items, rated)):
+            raise ValueError(f"user {user} has not rated item {unrated[0]}: nothing to forget")
+        return self._change({user: (items, None)}, R, "users", 1)
+
+    @np.errstate(over="ignore", invalid="ignore")  # what overflows is an error
+    def _change(self, changes, R, side, n_workers):
+        R, touched = _replace_rows(R, changes)
+        if side == "users":
+            rows = np.array(sorted(changes), dtype=np.intp)
+            A = _row_of(R, *rows) if len(rows) == 1 else R[rows]
+        else:
+            rows = np.unique(touched)
+            A = R.T.tocsr()[rows]
+        X = (self.U if side == "users" else self.V).copy()
+        if len(rows):
+            X[rows] = self._solve(side, A, n_workers)
+        return self.with_rows(side, X), R
+
+    def append(self, new, R, side: str = "users", *, n_workers: int | None = None):
+        """Fold new rows in and append them, so that the model and R grow.
+
+        Parameters
+        ----------
+        new : scipy.sparse array or matrix, shape (n_new, n_items) or, for items, (n_new, n_users)
+            Their ratings, as for `fold_in`: a row for each new user, or for each new item.
+        R : scipy.sparse array or matrix, shape (n_users, n_items)
+            All ratings so far.
+        side : {"users", "items"}
+        n_workers : int, optional
+            As for `fold_in`.
+
+        Returns
+        -------
+        model : Factorization
+            With n_new more rows of U, or of V.
+        R : csr_array
+            With as many more rows, or columns. Titles and ids must grow, too.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `fold_in`, and if R does not fit the model.
+
+        Examples
+        --------
+        >>> R = sp.csr_array([[4.0, 0.0], [0.0, 3.0]])
+        >>> model = ALS(n_factors=1).fit(R, rng=0, verbose=False)
+        >>> model, R = model.append(sp.csr_array([[1.0, 0.0]]), R)
+        >>> model.U.shape, R.shape
+        ((3, 1), (3, 2))
+        """
+        _check_side(side)
+        R, A = self._check_fitting(R), check_ratings(new, "new", empty=True)
+        X = self.fold_in(A, side, n_workers=n_workers)
+        users = side == "users"
+        changes = {"U": np.vstack([self.U, X])} if users else {"V": np.vstack([self.V, X])}
+        if self.implicit_factors is not None:
+            # new users have a row of Û, which the items' equations need; new items one of V̂
+            other = "items" if users else "users"
+            equation = self.implicit_equation(other, A.astype(X.dtype))
+            partners = list(self.implicit_factors)
+            partners[SIDES.index(other)] = np.vstack(
+                [partners[SIDES.index(other)], solve_rows(equation)]
+            )
+            changes["implicit_factors"] = tuple(partners)
+        stacked = sp.vstack([R, A]) if users else sp.hstack([R, A.T])
+        return self.replace(**changes), check_ratings(stacked.tocsr(), dtype=R.dtype, empty=True)
+
+    def _check_fitting(self, R, name="R"):
+        """R as CSR, or TypeError or ValueError unless it has the model's shape."""
+        R, shape = check_rows(R, name), (len(self.U), len(self.V))
+        if R.shape != shape:
+            raise ValueError(
+                f"{name} is {R.shape[0]} × {R.shape[1]} but the model {shape[0]} × {shape[1]}"
+            )
+        return R
+
+    # What a model is for
+
+    def predict(self, users, items=None, *, clip: tuple[float, float] | None = None) -> np.ndarray:
+        """Predicted ratings, u_i · v_j.
+
+        Parameters
+        ----------
+        users : int or array of int
+        items : int or array of int, optional
+            Broadcast against `users`: pairs. By default all items, for each of the users.
+        clip : (float, float), optional
+            The rating scale: what is predicted beyond it is moved there.
+
+        Returns
+        -------
+        ndarray
+            In stars, of the shape of `users` and `items` together.
+
+        Raises
+        ------
+        IndexError, TypeError, ValueError
+            If there is no such user or item, or `clip` is no pair in ascending order.
+
+        Examples
+        --------
+        >>> model = Factorization(np.array([[1.0], [2.0]]), np.array([[2.0], [1.5]]))
+        >>> model.predict(0)
+        array([2. , 1.5])
+        >>> model.predict([0, 1], [0, 0])
+        array([2., 4.])
+        """
+        check_positions("users", np.unique(users), len(self.U))
+        if items is None:
+            scores = self.U[users] @ self.V.T
+        else:
+            check_positions("items", np.unique(items), len(self.V))
+            scores = np.sum(self.U[users] * self.V[items], axis=-1)
+        return scores if clip is None else np.clip(scores, *check_clip(clip))
+
+    def recommend(
+        self, users, R, top_n: int = 10, *, candidates=None, n_workers: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Recommend the unseen items with the highest predicted ratings, to one user or to many.
+
+        Items of which the model knows nothing (no ratings in training) are left out. So is what the
+        model would say of a user whom it knows nothing of: that user is recommended the items with
+        the highest `damped_means` of R, with a warning. (A model with biases knows μ + b_i.)
+
+        Parameters
+        ----------
+        users : int, array of int, or None
+            One user, several of them in this order, or all.
+        R : scipy.sparse array or matrix, shape (n_users, n_items), or Ratings
+            What has been rated, a stored zero included; none of it is recommended again.
+        top_n : int
+            How many.
+        candidates : array of int, optional
+            Recommend only these, such as what enough people have rated; by default all items.
+        n_workers : int, optional
+            Threads, for many users; by default as many as there are cores.
+
+        Returns
+        -------
+        items : ndarray of int, shape (≤ top_n,) or (n_users, min(top_n, n_items))
+            Columns of R, best first; of equal scores the lower column comes first. The list of one
+            user is shorter where fewer items are left; of many, the row ends in −1: take
+            ``row[row >= 0]``.
+        scores : ndarray, of the same shape
+            Their predicted ratings, in stars, not clipped to the scale; −∞ where items are −1.
+
+        Raises
+        ------
+        IndexError
+            If there is no such user, or no such item in `candidates`.
+        TypeError, ValueError
+            If an argument is of the wrong kind, or R does not fit the model.
+
+        Examples
+        --------
+        >>> model = Factorization(np.array([[1.0], [2.0]]), np.array([[2.0], [1.5], [1.0]]))
+        >>> R = sp.csr_array([[5.0, 0.0, 0.0], [0.0, 0.0, 4.0]])
+        >>> model.recommend(0, R)
+        (array([1, 2]), array([1.5, 1. ]))
+        >>> items, _ = model.recommend(None, R)
+        >>> items
+        array([[ 1,  2, -1],
+               [ 0,  1, -1]])
+        """
+        R, top_n = self._check_fitting(R), min(check_count("top_n", top_n), len(self.V))
+        one = users is not None and not np.ndim(users)
+        if one:
+            check_position("user", users, len(self.U))
+        chosen = np.arange(len(self.U)) if users is None else np.atleast_1d(users)
+        chosen = check_positions("users", chosen, len(self.U))
+        left_out, means = self.unknown_items | _left_out(len(self.V), (), candidates), None
+        unknown = chosen[~self.U[chosen].any(axis=1)]
+        if R.nnz and len(unknown):
+            who = f"user {unknown[0]} has" if len(unknown) == 1 else f"{len(unknown)} users have"
+            message = f"{who} no ratings in training: recommended are the highest damped means"
+            warnings.warn(message, stacklevel=2)
+            means = damped_means(R).astype(self.U.dtype)
+
+        def list_block(block):
+            with np.errstate(over="ignore", invalid="ignore"):
+                scores, seen = self.U[block] @ self.V.T, R[block]
+            if means is not None:
+                scores[~self.U[block].any(axis=1)] = means
+            _check_scores(scores, block)
+            scores[rows_of(seen), seen.indices] = -np.inf
+            scores[:, left_out] = -np.inf
+            return _select(scores, top_n)
+
+        if one:
+            items, scores = list_block(chosen)
+            found = items[0] >= 0
+            return items[0][found], scores[0][found]
+        n_workers = count_cores() if n_workers is None else check_count("n_workers", n_workers)
+        step = max(1, _BLOCK // len(self.V))
+        blocks = [chosen[start : start + step] for start in range(0, max(1, len(chosen)), step)]
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_workers) as pool:
+            lists = list(pool.map(list_block, blocks))
+        return tuple(np.concatenate(part) for part in zip(*lists, strict=True))
+
+    def similar_items(
+        self, item: int, top_n: int = 10, *, candidates=None, measure: str = "cosine"
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Items whose factors are most like an item's; biases are left out of it.
+
+        Parameters
+        ----------
+        item : int
+            Row of V.
+        top_n : int
+        candidates : array of int, optional
+            As for `recommend`: short factors, of few ratings, point somewhere by chance.
+        measure : {"cosine", "dot"}
+            The cosine asks only in which direction factors point; the dot product also how far, so
+            that much-rated items, whose factors are long, come first, whatever the item.
+
+        Returns
+        -------
+        items : ndarray of int, shape (≤ top_n,)
+            Best first; neither the item itself nor items whose factors are zero.
+        similarities : ndarray, shape (≤ top_n,)
+
+        Raises
+        ------
+        IndexError, TypeError, ValueError
+            If there is no such item, an argument is of the wrong kind, or the item's factors are
+            zero, for want of ratings.
+
+        Examples
+        --------
+        >>> V = np.array([[1.0, 0.0], [0.0, 3.0], [2.0, 1.0]])
+        >>> items, cosines = Factorization(np.ones((1, 2)), V).similar_items(0)
+        >>> items
+        array([2, 1])
+        """
+        V, item = self.item_factors, check_position("item", item, len(self.V))
+        if measure not in ("cosine", "dot"):
+            raise ValueError(f"measure must be 'cosine' or 'dot', got {measure!r}")
+        with np.errstate(over="ignore", invalid="ignore"):
+            norms, scores = np.linalg.norm(V, axis=1), V @ V[item]
+            if norms[item] == 0:
+                raise ValueError(f"item {item} has no ratings, so its factors point nowhere")
+            if measure == "cosine":
+                scores = scores / np.where(norms == 0, 1, norms) / norms[item]
+        left_out = np.append(np.flatnonzero(norms == 0), item)
+        return top_items(scores, top_n, exclude=np.unique(left_out), candidates=candidates)
+
+    def explain(self, item: int, items, ratings) -> tuple[np.ndarray, float]:
+        r"""How much each of a user's ratings has contributed to the predicted rating of an item.
+
+        The user's factors are linear in the ratings, and so is the prediction. With A the matrix of
+        the user's equation, y = y_j the item's row, and shares m_k of the prior mean:
+
+        .. math:: y^T A^{-1} \sum_k \bigl(w_k y_k (r_k - o_k) + p\, m_k\bigr) + o_j
+
+        Parameters
+        ----------
+        item : int
+            Row of V.
+        items, ratings : array, shape (n_ratings,)
+            All that the user has rated, as for `fold_in`.
+
+        Returns
+        -------
+        shares : ndarray, shape (n_ratings,)
+            In stars; they add up, with the baseline, to ``V[item] @ model.fold_in(…)``.
+        baseline : float
+            What would be predicted without any ratings: μ + b_i with biases, or 0.
+
+        Raises what `fold_in` does. Source: Hu, Koren and Volinsky (2008), section 5.
+
+        Examples
+        --------
+        >>> model = Factorization(np.ones((1, 1)), np.array([[1.0], [2.0]]), ALS(1, lambda_reg=1))
+        >>> model.explain(0, [1], [5])
+        (array([2.]), 0.0)
+        """
+        item = check_position("item", item, len(self.V))
+        items, ratings = check_row("items", items, ratings, len(self.V))
+        with np.errstate(over="ignore", invalid="ignore"):
+            equation = self.equation("users", one_row(items, ratings))
+            row, y, penalty = equation.row(0), equation.Y[item], equation.penalties[0]
+            # z = A⁻¹ y minimises ‖Yz‖² + zᵀGz + p ‖z − y/p‖²
+            given = {"weights": row["weights"], "gram": row["gram"], "prior": y / penalty}
+            z = solve_row(row["Y"], np.zeros(len(items), y.dtype), penalty, **given)
+            left = row["r"] - (0 if row["offsets"] is None else row["offsets"])
+            shares = row["Y"] @ z * left * (1 if row["weights"] is None else row["weights"])
+            if self.settings.implicit_features:
+                shares = shares + self._implicit("users")[1][items] @ z
+        if not np.isfinite(shares).all() or not np.isfinite(z).all():
+            raise ValueError("the shares are NaN or ∞: ratings or factors are, or are too large")
+        return shares, 0.0 if equation.offsets is None else float(equation.offsets[item])
+
+    # Files: one .npz, without pickle, so that loading can run no code
+
+    def save(self, path, ratings: Ratings | None = None) -> Path:
+        """Write the model to one file: all of it, or nothing.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Ends in .npz. A file that is there is replaced once the new one is complete.
+        ratings : Ratings, optional
+            Saved as well: ids, titles, scale and R, without which nobody knows what the rows are.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        ValueError
+            If `path` does not end in .npz, or the ratings do not fit the model.
+        OSError
+            If the folder does not exist, or cannot be written to.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> model = Factorization(np.ones((2, 1)), np.ones((3, 1)), ALS(n_factors=1))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     print(load_model(model.save(f"{folder}/model.npz")))
+        Factorization: U 2 × 1, V 3 × 1, λ = 0.1, ν = 0, 0 iterations
+        """
+        path = Path(path)
+        if path.suffix != ".npz":
+            raise ValueError(f"the name of a model's file ends in .npz, got {str(path)!r}")
+        settings = None if self.settings is None else asdict(self.settings)
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        arrays |= dict(zip(_IMPLICIT, self.implicit_factors or (None, None), strict=True))
+        about = {"format": "alsnb model 2", "settings": settings}
+        if ratings is not None:
+            if not isinstance(ratings, Ratings):
+                raise TypeError(f"ratings must be Ratings, got {type(ratings).__name__}")
+            self._check_fitting(ratings, "ratings")
+            about["ratings"] = {name: getattr(ratings, name) for name in _ABOUT_RATINGS}
+            for name in _RATINGS:
+                values = np.asarray(getattr(ratings, name))
+                if values.dtype == object and not all(isinstance(one, str) for one in values):
+                    raise TypeError(f"{name} must be numbers or text to be saved; use astype(str)")
+                arrays[f"ratings_{name}"] = values.astype(str) if values.dtype == object else values
+            table = ratings.table.copy()
+            users, items = ratings.users(table.pop("user_id")), ratings.items(table.pop("item_id"))
+            arrays |= {"ratings_users": users.astype("i4"), "ratings_items": items.astype("i4")}
+            arrays |= {f"ratings_{name}": table[name].to_numpy() for name in table}
+        arrays = {name: array for name, array in arrays.items() if array is not None}
+        about["arrays"] = sorted(arrays)
+        part = path.with_name(f".{secrets.token_hex(8)}.part")
+        try:
+            with open(part, "xb") as file:
+                np.savez(file, about=np.array(json.dumps(about, default=float)), **arrays)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        return path
+
+
+_ARRAYS = ("U", "V", "train_errors", "test_errors", "objectives")
+_IMPLICIT = ("implicit_of_U", "implicit_of_V")
+_RATINGS = ("user_ids", "item_ids", "titles")
+_ABOUT_RATINGS = ("scale", "name", "item_name", "unit")
+
+
+def load_model(path, *, with_ratings: bool = False):
+    """Read a model that `Factorization.save` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+    with_ratings : bool
+        Read the ratings, too, that were saved beside it.
+
+    Returns
+    -------
+    Factorization, or (Factorization, Ratings)
+        The same numbers, to the bit. Of the ratings, what the user_table and item_table held is not
+        saved.
+
+    Raises
+    ------
+    OSError
+        If there is no such file, or it cannot be read.
+    ValueError
+        If it is something else or damaged, or holds no ratings where they are wanted.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> R = Ratings.from_table(pd.DataFrame({"user_id": ["a"], "item_id": ["b"], "rating": [3]}))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = ALS(n_factors=1).fit(R, verbose=False).save(f"{folder}/model.npz", R)
+    ...     model, ratings = load_model(path, with_ratings=True)
+    >>> ratings.user("a"), ratings.titles
+    (0, array(['b'], dtype=object))
+    """
+    with open(path, "rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            about = json.loads(arrays.pop("about").item())
+            if about["format"] != "alsnb model 2" or about["arrays"] != sorted(arrays):
+                raise ValueError("it is of another format, or parts of it are missing")
+            settings = about["settings"]
+            if settings is not None:  # JSON knows no tuples
+                pairs = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+                settings = ALS(**pairs)
+            found = {name: arrays[name] for name in _ARRAYS if name in arrays}
+            model = Factorization(**found, settings=settings)
+            if settings is not None and settings.implicit_features:
+                for side, name, X in zip(SIDES, _IMPLICIT, (model.V, model.U), strict=True):
+                    if arrays[name].shape != (len(X), model.n_factors):
+                        raise ValueError(f"{name} does not fit")
+                    model = model.with_implicit(side, arrays[name])
+        except Exception as error:  # whatever its bytes led to
+            why = f"{type(error).__name__}: {error}"
+            what = f"{path} is not a model saved by alsnb, or is damaged"
+            raise ValueError(f"{what}: {why}") from error
+    saved = {k[8:]: v for k, v in arrays.items() if k.startswith("ratings_")}
+    if not with_ratings:
+        return model
+    if not saved:
+        raise ValueError(f"{path} holds no ratings; save them by model.save(path, ratings)")
+    ids = {name: saved.pop(name) for name in _RATINGS}
+    ids = {k: v.astype(object) if v.dtype.kind == "U" else v for k, v in ids.items()}
+    users, items = saved.pop("users"), saved.pop("items")
+    R = sp.coo_array((saved["rating"], (users, items)), shape=(len(model.U), len(model.V))).tocsr()
+    table = {"user_id": ids["user_ids"][users], "item_id": ids["item_ids"][items]}
+    facts = about["ratings"] | {"scale": tuple(about["ratings"]["scale"])}
+    return model, Ratings(R=R, table=pd.DataFrame(table | saved), **ids, **facts)
+
+
+def top_items(
+    scores, top_n: int = 10, *, exclude=(), candidates=None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The items with the highest scores, such as ``model.V @ model.fold_in(…)``.
+
+    Parameters
+    ----------
+    scores : array, shape (n_items,)
+    top_n : int
+        How many; fewer are returned when fewer are left.
+    exclude : array of int, optional
+        Items to leave out, such as what has been rated.
+    candidates : array of int, optional
+        List only these; by default all items.
+
+    Returns
+    -------
+    items : ndarray of int, shape (≤ top_n,)
+        Best first; of equal scores the lower position comes first.
+    scores : ndarray, shape (≤ top_n,)
+
+    Raises
+    ------
+    IndexError, TypeError, ValueError
+        If there is no such item, an argument is of the wrong kind, or a score is NaN or ∞.
+
+    Examples
+    --------
+    >>> top_items([3.5, 4.5, 4.0], 2, exclude=[1])
+    (array([2, 0]), array([4. , 3.5]))
+    """
+    scores = np.asarray(scores)
+    if scores.ndim != 1 or not len(scores) or scores.dtype.kind not in "iuf":
+        what = f"shape {scores.shape} of {scores.dtype}"
+        raise ValueError(f"scores must be real numbers, one for each item, got {what}")
+    scores = scores.astype(np.result_type(scores, np.float32))  # a copy
+    top_n = min(check_count("top_n", top_n), len(scores))
+    _check_scores(scores[None])
+    scores[_left_out(len(scores), exclude, candidates)] = -np.inf
+    best = np.flatnonzero(scores >= np.partition(scores, -top_n)[-top_n])
+    best = best[np.argsort(-scores[best], kind="stable")[:top_n]]
+    best = best[scores[best] > -np.inf]
+    return best, scores[best]
+
+
+def recommend_items(
+    user: int, U, V, R, top_n: int = 10, *, candidates=None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Recommend to a user the unseen items with the highest predicted ratings U[user] · v_j.
+
+    `Factorization.recommend`, for bare factors; see there.
+
+    Examples
+    --------
+    >>> U, V = np.array([[1.0], [2.0]]), np.array([[2.0], [1.5], [1.0]])
+    >>> recommend_items(0, U, V, sp.csr_array([[5.0, 0.0, 0.0], [0.0, 0.0, 4.0]]))
+    (array([1, 2]), array([1.5, 1. ]))
+    """
+    return Factorization(np.asarray(U), np.asarray(V)).recommend(
+        user, R, top_n, candidates=candidates
+    )
+
+
+def add_rating_optimized(user: int, items, ratings, R, model: Factorization):
+    """Take in new ratings of one user: only that user's factors are solved, on all the ratings.
+
+    ``model.update((user, items, ratings), R)``; see there. Returns the model and R.
+
+    Examples
+    --------
+    >>> R = sp.csr_array([[4.0, 0.0], [0.0, 3.0]])
+    >>> model = ALS(n_factors=1).fit(R, rng=0, verbose=False)
+    >>> model, R = add_rating_optimized(0, 1, 5, R, model)
+    >>> R.toarray()
+    array([[4., 5.],
+           [0., 3.]])
+    """
+    return model.update((user, items, ratings), R)
+
+
+def _check_side(side):
+    if side not in SIDES:
+        raise ValueError(f"side must be 'users' or 'items', got {side!r}")
+
+
+def one_row(items, ratings) -> Rows:
+    """A row with these ratings."""
+    return Rows(np.array([0, len(items)]), items, ratings)
+
+
+def _row_of(R, row):
+    part = slice(R.indptr[row], R.indptr[row + 1])
+    return one_row(R.indices[part], R.data[part])
+
+
+def _sum_rated(rows, X):
+    """For each row, the sum of the rows of X that it has rated."""
+    ones = np.ones(len(rows.indices), X.dtype)
+    return sp.csr_array((ones, rows.indices, rows.indptr), shape=(len(rows.indptr) - 1, len(X))) @ X
+
+
+def _replace_rows(R, changes):
+    """R with ratings changed: {user: (items, ratings)}, or None for ratings to be forgotten.
+
+    Returns the items touched, too. The rows between those that change are copied as they are.
+    """
+    indices, data, lengths, done, touched = [], [], np.diff(R.indptr), 0, []
+    for user in sorted(changes):
+        items, ratings = changes[user]
+        start, stop = R.indptr[user : user + 2]
+        old = R.indices[start:stop]
+        kept = np.isin(old, items, invert=True)
+        row, values = old[kept], R.data[start:stop][kept]
+        if ratings is not None:
+            row = np.concatenate([row, items])
+            values = np.concatenate([values, ratings.astype(R.dtype)])
+            if not np.isfinite(values).all():
+                raise ValueError(f"ratings of user {user} are NaN or too large for {R.dtype}")
+            order = np.argsort(row)
+            row, values = row[order], values[order]
+        indices += [R.indices[done:start], row]
+        data += [R.data[done:start], values]
+        lengths[user], done = len(row), stop
+        touched.append(items)
+    indices = np.concatenate([*indices, R.indices[done:]]).astype(R.indices.dtype, copy=False)
+    data = np.concatenate([*data, R.data[done:]])
+    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(R.indptr.dtype)
+    changed = sp.csr_array((data, indices, indptr), shape=R.shape)
+    changed.has_canonical_format = True
+    return changed, np.concatenate([np.empty(0, np.intp), *touched])
+
+
+def _left_out(n_items, exclude, candidates):
+    """Which items must not be listed."""
+    left_out = np.full(n_items, candidates is not None)
+    if candidates is not None:
+        left_out[check_positions("candidates", candidates, n_items)] = False
+    left_out[check_positions("exclude", exclude, n_items)] = True
+    return left_out
+
+
+def _check_scores(scores, users=None):
+    """Raise ValueError if there are scores that are NaN or ∞."""
+    if not np.isfinite(scores).all():
+        bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))[0]
+        who = "" if users is None else f" for user {users[bad]}"
+        raise ValueError(f"the factors predict NaN or ∞{who}: they hold some, or are too large")
+
+
+def _select(block, top_n):
+    """Columns and values of the `top_n` largest of each row, or −1 and −∞ where all others are −∞.
+
+    The largest of each group of columns are looked at first: what is among the `top_n` of a row is
+    at least as large as the `top_n`-th of its groups' largest.
+    """
+    n_rows, n_columns = block.shape
+    starts = np.arange(0, n_columns, max(1, n_columns // (4 * top_n)))
+    largest = np.maximum.reduceat(block, starts, axis=1)
+    threshold = np.partition(largest, -top_n, axis=1)[:, -top_n, None]
+    rows, columns = np.divmod(np.flatnonzero(block >= threshold), n_columns)
+    values = block[rows, columns]
+    order = np.lexsort((columns, -values, rows))
+    rank = np.arange(len(order)) - np.searchsorted(rows, rows)  # rows are in order, either way
+    rows, columns, values = rows[order], columns[order], values[order]
+    chosen = (rank < top_n) & (values > -np.inf)
+    items = np.full((n_rows, top_n), -1)
+    scores = np.full((n_rows, top_n), -np.inf, block.dtype)
+    items[rows[chosen], rank[chosen]] = columns[chosen]
+    scores[rows[chosen], rank[chosen]] = values[chosen]
+    return items, scores

@@ -1,0 +1,762 @@
+"""Ratings: a table, the sparse matrix R made of it, their ids and titles; and ways to split them.
+
+A *user* and an *item* are positions here and everywhere in this package: a row and a column of R.
+An *id* is what the data calls somebody; `Ratings` translates.
+"""
+
+from __future__ import annotations
+
+import difflib
+import reprlib
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+OFFICIAL_FOLD = 20_000  # ratings in the test set of each of u1 to u5
+
+
+@dataclass(frozen=True, eq=False)
+class Ratings:
+    """Ratings of MovieLens or of a table of your own: `load_movielens` or `Ratings.from_table`.
+
+    Attributes
+    ----------
+    R : csr_array, shape (n_users, n_items)
+        The ratings; a row for each user and a column for each item that has any.
+    user_ids, item_ids : ndarray
+        The ids of the rows and of the columns of `R`.
+    titles : ndarray of str, shape (n_items,)
+        Of the columns of `R`; the id, where there is no title.
+    table : DataFrame
+        user_id, item_id, rating and, if known, timestamp: a row for each rating, in the order of
+        the data.
+    scale : (float, float)
+        The lowest and the highest rating that can be given; by default, that occur.
+    user_table, item_table : DataFrame or None
+        What else is known of users and of items, indexed by id.
+    name, item_name, unit : str
+        What the data, one item and one step of the scale are called, for titles and axes.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame([["ann", 7, 8], ["bob", 7, 3], ["ann", 9, 10]])
+    >>> table.columns = ["reader", "book", "grade"]
+    >>> ratings = Ratings.from_table(table, user="reader", item="book", rating="grade")
+    >>> ratings
+    ratings: 2 users × 2 items, 3 ratings from 3 to 10
+    >>> ratings.R.toarray()
+    array([[ 8., 10.],
+           [ 3.,  0.]])
+    >>> ratings.user("bob"), ratings.item(9)
+    (1, 1)
+    """
+
+    R: sp.csr_array
+    user_ids: np.ndarray
+    item_ids: np.ndarray
+    titles: np.ndarray
+    table: pd.DataFrame
+    scale: tuple[float, float] | None = None
+    user_table: pd.DataFrame | None = None
+    item_table: pd.DataFrame | None = None
+    name: str = "ratings"
+    item_name: str = "item"
+    unit: str = "rating"
+
+    def __post_init__(self):
+        R = check_ratings(self.R)
+        object.__setattr__(self, "R", R)
+        for name, n in (("user_ids", R.shape[0]), ("item_ids", R.shape[1])):
+            if len(getattr(self, name)) != n or not pd.Index(getattr(self, name)).is_unique:
+                raise ValueError(f"{name} must be {n} different ones, for R of shape {R.shape}")
+        if len(self.titles) != R.shape[1] or len(self.table) != R.nnz:
+            sizes = f"{len(self.titles)} titles and {len(self.table)} rows of the table"
+            raise ValueError(f"{sizes} do not fit {R.shape[1]} items and {R.nnz} ratings")
+        if self.scale is None:
+            object.__setattr__(self, "scale", (float(R.data.min()), float(R.data.max())))
+        low, high = self.scale
+        if len(beyond := R.data[(R.data < low) | (R.data > high)]):
+            what = f"{len(beyond)} ratings, such as {beyond[0]:g}, are outside the scale"
+            raise ValueError(f"{what} from {low:g} to {high:g}; is that a mark for 'not rated'?")
+
+    def __repr__(self) -> str:
+        (n, m), (low, high) = self.R.shape, self.scale
+        size = f"{n:,} users × {m:,} {self.item_name}s, {self.R.nnz:,} ratings"
+        return f"{self.name}: {size} from {low:g} to {high:g}"
+
+    @classmethod
+    def from_table(
+        cls,
+        table: pd.DataFrame,
+        user: str = "user_id",
+        item: str = "item_id",
+        rating: str = "rating",
+        timestamp: str | None = None,
+        titles=None,
+        *,
+        on_duplicate: str = "error",
+        **about,
+    ) -> Ratings:
+        """Make ratings of a table that has a row for each of them.
+
+        Parameters
+        ----------
+        table : DataFrame
+        user, item, rating, timestamp : str
+            Names of its columns. Timestamps are numbers or datetimes, and needed only to split by
+            time.
+        titles : str or mapping of id to str, optional
+            A column of the table, or a dict or Series of titles by item id.
+        on_duplicate : {"error", "last", "mean"}
+            What to do where a user has rated an item more than once: refuse, keep the rating with
+            the latest timestamp (without timestamps, the last line), or keep the mean.
+        **about
+            scale, user_table, item_table, name, item_name, unit: see `Ratings`.
+
+        Returns
+        -------
+        Ratings
+            With ids in ascending order.
+
+        Raises
+        ------
+        TypeError
+            If ratings or timestamps are not numbers, or ids are of several types.
+        ValueError
+            If a column is missing, an id or a rating is missing, or a (user, item) pair occurs
+            twice and `on_duplicate` is "error".
+
+        Examples
+        --------
+        >>> table = pd.DataFrame({"user_id": [1, 1], "item_id": [7, 7], "rating": [2.0, 5.0]})
+        >>> Ratings.from_table(table, titles={7: "Brazil"}, on_duplicate="last").titles
+        array(['Brazil'], dtype=object)
+        """
+        if on_duplicate not in ("error", "last", "mean"):
+            raise ValueError(
+                f"on_duplicate must be 'error', 'last' or 'mean', got {on_duplicate!r}"
+            )
+        names = {"user_id": user, "item_id": item, "rating": rating, "timestamp": timestamp}
+        clean = _read_columns(table, {key: name for key, name in names.items() if name is not None})
+        if isinstance(titles, str):
+            titles = _column(table, titles).groupby(table[item].to_numpy()).last()
+        clean = _drop_duplicates(clean, on_duplicate)
+        user_ids, item_ids = (_sorted_ids(clean[key], key) for key in ("user_id", "item_id"))
+        R = _to_matrix(clean, user_ids, item_ids)
+        if R.nnz > 1 and R.data.min() == R.data.max():
+            warnings.warn(
+                f"all ratings are {R.data[0]:g}: there is nothing to learn from them; clicks and "
+                "purchases without grades need implicit feedback, not ratings",
+                stacklevel=2,
+            )
+        if not isinstance(titles, (type(None), Mapping, pd.Series)):
+            kind = type(titles).__name__
+            raise TypeError(f"titles must be a column's name, or titles by id, got {kind}")
+        known = pd.Series({} if titles is None else titles, dtype=object)
+        if not known.index.is_unique:
+            twice = known.index[known.index.duplicated()].tolist()[0]
+            raise ValueError(f"titles hold id {twice!r} twice")
+        found = known.reindex(item_ids).to_numpy(dtype=object)
+        named = np.where(pd.isna(found), item_ids.astype(object), found).astype(str).astype(object)
+        return cls(R, user_ids, item_ids, named, clean, **about)
+
+    def user(self, user_id) -> int:
+        """Row of R of a user's id. Raises LookupError if there is none."""
+        return int(self.users([user_id])[0])
+
+    def users(self, user_ids) -> np.ndarray:
+        """Rows of R of several users' ids."""
+        return _positions(user_ids, self.user_ids, None, "user")
+
+    def item(self, item_id) -> int:
+        """Column of R of an item's id or title. Raises LookupError if there is none, or several."""
+        return int(self.items([item_id])[0])
+
+    def items(self, item_ids) -> np.ndarray:
+        """Columns of R of several items' ids or titles."""
+        return _positions(item_ids, self.item_ids, self.titles, self.item_name)
+
+    def to_matrix(self, table: pd.DataFrame) -> sp.csr_array:
+        """Some rows of `table`, or of another table with its columns and ids, as a matrix like R.
+
+        Raises TypeError or ValueError as `from_table`, and LookupError if R has not all the ids.
+        """
+        names = {name: name for name in ("user_id", "item_id", "rating")}
+        table = _drop_duplicates(_read_columns(table, names), "error")
+        return _to_matrix(table, self.user_ids, self.item_ids)
+
+    def to_table(self, R) -> pd.DataFrame:
+        """A matrix like R as a table of user_id, item_id and rating, user by user."""
+        R = check_ratings(R)
+        if R.shape != self.R.shape:
+            raise ValueError(f"the matrix is {R.shape} but R {self.R.shape}")
+        users, items = self.user_ids[rows_of(R)], self.item_ids[R.indices]
+        return pd.DataFrame({"user_id": users, "item_id": items, "rating": R.data})
+
+
+def _column(table, name):
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(f"table must be a pandas DataFrame, got {type(table).__name__}")
+    if name not in table.columns:
+        raise ValueError(f"the table has no column {name!r}; it has {', '.join(map(repr, table))}")
+    if isinstance(table[name], pd.DataFrame):
+        raise ValueError(f"the table has two columns called {name!r}; rename one")
+    return table[name]
+
+
+def _read_columns(table, names):
+    """The columns needed, under our names and checked, in a new table."""
+    columns = {key: _column(table, name) for key, name in names.items()}
+    if not pd.api.types.is_any_real_numeric_dtype(columns["rating"]):
+        dtype = columns["rating"].dtype
+        raise TypeError(f"{names['rating']} must hold real numbers, got dtype {dtype}")
+    columns["rating"] = columns["rating"].astype(float)
+    if bad := (~np.isfinite(columns["rating"])).sum():
+        raise ValueError(f"{names['rating']} holds NaN or ∞ in {bad} of {len(table)} rows")
+    for key in ("user_id", "item_id"):
+        if columns[key].isna().any():
+            raise ValueError(f"{names[key]} is missing in {columns[key].isna().sum()} rows")
+    if "timestamp" in columns:
+        when = columns["timestamp"]
+        is_time = pd.api.types.is_any_real_numeric_dtype(when)
+        if not (is_time or pd.api.types.is_datetime64_any_dtype(when)):
+            advice = f"convert it with pd.to_datetime(table[{names['timestamp']!r}])"
+            raise TypeError(f"{names['timestamp']} must hold numbers or datetimes; {advice}")
+        if when.isna().any():
+            raise ValueError(f"{names['timestamp']} is missing in {when.isna().sum()} rows")
+        if getattr(when.dtype, "tz", None) is not None:
+            columns["timestamp"] = when.dt.tz_convert("UTC").dt.tz_localize(None)
+    if not len(table):
+        raise ValueError("the table holds no ratings")
+    return pd.DataFrame(columns).reset_index(drop=True)
+
+
+def _drop_duplicates(table, on_duplicate):
+    pair = ["user_id", "item_id"]
+    repeated = table.duplicated(pair)
+    if not repeated.any():
+        return table
+    if on_duplicate == "error":
+        user, item = table.loc[repeated, pair].iloc[0]
+        raise ValueError(
+            f"{repeated.sum()} ratings repeat a (user, item) pair, the first by user {user!r} for "
+            f"item {item!r}; choose on_duplicate='last' or 'mean', or keep one each"
+        )
+    if on_duplicate == "mean":
+        mean = table.groupby(pair, observed=True)["rating"].transform("mean")
+        table = table.assign(rating=mean)
+    by_time = table.sort_values("timestamp", kind="stable") if "timestamp" in table else table
+    return by_time.drop_duplicates(pair, keep="last").sort_index(kind="stable")
+
+
+def _sorted_ids(column, name):
+    ids = column.unique()
+    try:
+        return np.sort(np.asarray(pd.Index(ids).infer_objects()))
+    except TypeError as error:
+        kinds = " and ".join(sorted({type(one).__name__ for one in ids}))
+        advice = "make them one type, as with table.astype({column: str})"
+        raise TypeError(f"the column of {name}s holds {kinds}; {advice}") from error
+
+
+def _to_matrix(table, user_ids, item_ids):
+    users = _positions(table["user_id"], user_ids, None, "user")
+    items = _positions(table["item_id"], item_ids, None, "item")
+    shape = len(user_ids), len(item_ids)
+    places = users.astype(np.int32), items.astype(np.int32)
+    return sp.coo_array((table["rating"].to_numpy(), places), shape=shape).tocsr()
+
+
+def _positions(wanted, ids, titles, name):
+    """Positions of ids or titles, or LookupError."""
+    if isinstance(wanted, str):
+        raise TypeError(f"{name}s must be a list of ids, got the text {wanted!r}")
+    wanted = pd.Index(list(wanted))
+    found = pd.Index(ids).get_indexer(wanted)
+    for k in np.flatnonzero(found < 0):
+        key = wanted[k].item() if isinstance(wanted[k], np.generic) else wanted[k]
+        if titles is None:
+            like = f"ids are {ids.dtype}, such as {ids.tolist()[0]!r}"
+            raise LookupError(f"there is no {name} with id {key!r}; {like}")
+        same = np.flatnonzero(titles == key)
+        if len(same) > 1:
+            several = ", ".join(repr(one) for one in ids[same].tolist())
+            raise LookupError(f"{len(same)} {name}s are called {key!r}: choose from ids {several}")
+        if not len(same):
+            close = [title for title in titles if str(key).casefold() in title.casefold()]
+            close = close or difflib.get_close_matches(str(key), titles.tolist(), 1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise LookupError(f"there is no {name} with id or title {key!r}{hint}")
+        found[k] = same[0]
+    return found
+
+
+# What the public functions ask of their input, in one sentence an error
+
+
+def check_ratings(R, name: str = "R", dtype=None, *, empty: bool = False) -> sp.csr_array:
+    """Return a sparse matrix of ratings as canonical CSR of floats, or say what is wrong with it.
+
+    Takes `Ratings`, too, of which it is the R. float32 stays as it is and everything else becomes
+    float64, unless `dtype` says which. R is never changed, and copied only if its format, its dtype
+    or the order of its indices must be.
+
+    Raises
+    ------
+    TypeError
+        If R is not sparse, or its ratings are not real numbers.
+    ValueError
+        If it holds no ratings (unless it may be `empty`), or NaN or infinity, or rates an item
+        twice for one user.
+    """
+    R = R.R if isinstance(R, Ratings) else R
+    if not sp.issparse(R) or R.ndim != 2:
+        raise TypeError(
+            f"{name} must be a two-dimensional SciPy sparse matrix, got {type(R).__name__}; make "
+            "Ratings of a table with Ratings.from_table or, where 0 means no rating, a csr_array"
+        )
+    if R.format in ("bsr", "dia"):
+        kind = R.format.upper()
+        raise TypeError(f"{name} is in {kind} format, where a rating of zero and none are the same")
+    if R.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must hold real numbers, got dtype {R.dtype}")
+    if R.nnz == 0 and not empty:
+        raise ValueError(f"{name} ({R.shape[0]} × {R.shape[1]}) holds no ratings")
+    dtype = check_dtype(dtype or (R.dtype if R.dtype == np.float32 else np.float64))
+    R = R if R.format in ("csr", "csc", "coo") else R.tocsr()
+    csr = sp.csr_array(R)
+    if not csr.has_canonical_format:
+        csr = csr.copy()
+        csr.sum_duplicates()
+    if csr.nnz < R.nnz:
+        twice = f"{R.nnz - csr.nnz} of {R.nnz} ratings repeat a (user, item) pair"
+        raise ValueError(f"{name} is ambiguous: {twice}; keep one each")
+    with np.errstate(over="ignore"):
+        cast = csr.astype(dtype, copy=False)
+    if bad := np.sum(~np.isfinite(cast.data)):
+        raise ValueError(f"{name} holds NaN, ∞ or more than {dtype} in {bad} of {R.nnz} ratings")
+    return cast
+
+
+def check_rows(R, name: str = "R") -> sp.csr_array:
+    """Return R as canonical CSR of floats, like `check_ratings`, at a cost that is the row's.
+
+    Of a CSR matrix known to be canonical the ratings are not looked at: who uses a row checks it.
+    """
+    R = R.R if isinstance(R, Ratings) else R
+    known = getattr(R, "format", None) == "csr" and R.dtype in (np.float32, np.float64)
+    if known and R.ndim == 2 and R.has_canonical_format:
+        return R
+    return check_ratings(R, name, empty=True)
+
+
+def check_positions(name: str, values, size: int) -> np.ndarray:
+    """Return distinct positions under `size`, or raise IndexError, TypeError or ValueError."""
+    positions = np.atleast_1d(np.asarray(values))
+    if positions.ndim == 1 and not len(positions):
+        return np.empty(0, np.intp)
+    if positions.ndim != 1 or positions.dtype.kind not in "iu":
+        what = f"{positions.dtype} of shape {positions.shape}"
+        advice = "positions, not ids or titles, which Ratings.items and .users translate"
+        raise TypeError(f"{name} must be whole numbers in one dimension, got {what}: {advice}")
+    low, high = positions.min(), positions.max()
+    if low < 0 or high >= size:
+        bad = low if low < 0 else high
+        raise IndexError(f"{name} holds {bad}, but positions (not ids) are 0 to {size - 1}")
+    if len(set(positions.tolist())) < len(positions):
+        raise ValueError(f"{name} holds a position twice; keep one of each")
+    return positions.astype(np.intp, copy=False)
+
+
+def check_position(name: str, value, size: int) -> int:
+    """Return `value` as a position under `size`, or raise IndexError or TypeError."""
+    position = check_count(name, value, low=None)
+    if not 0 <= position < size:
+        raise IndexError(f"{name} is {position}, but positions (not ids) are 0 to {size - 1}")
+    return position
+
+
+def check_row(name: str, values, ratings, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions, as `check_positions`, and as many finite ratings; or raise as it does."""
+    positions, ratings = check_positions(name, values, size), np.atleast_1d(np.asarray(ratings))
+    if len(ratings) and ratings.dtype.kind not in "iuf":
+        raise TypeError(f"ratings must be real numbers, got dtype {ratings.dtype}")
+    if ratings.shape != positions.shape:
+        shapes = f"{positions.shape} and {ratings.shape}"
+        raise ValueError(f"{name} and ratings must be as many, got shapes {shapes}")
+    if not np.isfinite(ratings).all():
+        raise ValueError("ratings hold NaN or ∞")
+    return positions, ratings
+
+
+def check_dtype(dtype) -> np.dtype:
+    """Return `dtype` if it is float32 or float64, or raise ValueError."""
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
+    return np.dtype(dtype)
+
+
+def check_count(name: str, value, *, low: int | None = 1) -> int:
+    """Return `value`, 2 or 2.0, as an int of at least `low`, or raise TypeError or ValueError."""
+    whole = isinstance(value, Integral) or (isinstance(value, Real) and float(value).is_integer())
+    if not whole or isinstance(value, bool):
+        raise TypeError(f"{name} must be a whole number, got {reprlib.repr(value)}")
+    if low is not None and value < low:
+        raise ValueError(f"{name} must be at least {low}, got {value}")
+    return int(value)
+
+
+def check_number(name: str, value, *, positive: bool = True, why: str = "") -> float:
+    """Return `value` as a finite float above (or at) zero, or raise TypeError or ValueError."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, got {reprlib.repr(value)}")
+    if not 0 <= value < np.inf or (positive and value == 0):
+        kind = "positive" if positive else "not negative"
+        raise ValueError(f"{name} must be finite and {kind}, got {reprlib.repr(value)}{why}")
+    return float(value)
+
+
+# What a matrix says of its rows
+
+
+def rows_of(R) -> np.ndarray:
+    """Row of each stored rating of a CSR matrix, in the order of `R.data`: shape (n_ratings,)."""
+    return np.repeat(np.arange(R.shape[0], dtype=R.indices.dtype), np.diff(R.indptr))
+
+
+def count_ratings(R) -> tuple[np.ndarray, np.ndarray]:
+    """Number of ratings of every user and of every item.
+
+    Examples
+    --------
+    >>> R = sp.csr_array([[5.0, 0.0, 4.0], [0.0, 0.0, 3.0]])
+    >>> count_ratings(R)
+    (array([2, 1], dtype=int32), array([1, 0, 2]))
+    """
+    R = check_rows(R)
+    return np.diff(R.indptr), np.bincount(R.indices, minlength=R.shape[1])
+
+
+def rated_by(R, user: int) -> tuple[np.ndarray, np.ndarray]:
+    """What a user has rated: items, and the ratings.
+
+    Raises IndexError if there is no such user.
+
+    Examples
+    --------
+    >>> rated_by(sp.csr_array([[5.0, 0.0, 4.0], [0.0, 0.0, 3.0]]), 0)
+    (array([0, 2], dtype=int32), array([5., 4.]))
+    """
+    R = check_rows(R)
+    user = check_position("user", user, R.shape[0])
+    row = slice(R.indptr[user], R.indptr[user + 1])
+    return R.indices[row], R.data[row]
+
+
+def damped_means(R, damping: float = 5.0) -> np.ndarray:
+    r"""Mean rating of each item, drawn to the mean of all as long as its ratings are few.
+
+    .. math:: \frac{\sum_i r_{ij} + s \mu}{n_j + s}
+
+    Parameters
+    ----------
+    R : scipy.sparse array or matrix, shape (n_users, n_items), or Ratings
+    damping : float
+        s, not negative: so many ratings at the mean μ are added to each item's own.
+
+    Returns
+    -------
+    ndarray, shape (n_items,)
+        In stars.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If R is not a sparse matrix of finite ratings, or `damping` is negative.
+
+    Examples
+    --------
+    >>> damped_means(sp.csr_array([[5.0, 0.0], [5.0, 2.0]]), damping=1)
+    array([4.66666667, 3.        ])
+    """
+    R, damping = check_ratings(R), check_number("damping", damping, positive=False)
+    n = count_ratings(R)[1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = R.data.mean(dtype=float)
+        sums = np.bincount(R.indices, R.data - mean, minlength=R.shape[1])
+        scores = mean + sums / np.maximum(n + damping, np.finfo(float).tiny)
+    if not np.isfinite(scores).all():
+        raise ValueError("R holds ratings so large that their sums are not finite")
+    return scores
+
+
+# Splits: every part has the shape of R
+
+
+def train_test_split(
+    R, test_fraction: float = 0.2, *, rng=None
+) -> tuple[sp.csr_array, sp.csr_array]:
+    """Split ratings at random in two.
+
+    Parameters
+    ----------
+    R : scipy.sparse array or matrix, shape (n_users, n_items), or Ratings
+    test_fraction : float
+        Share of the ratings that is held out, between 0 and 1.
+    rng : int, numpy.random.Generator or None
+
+    Returns
+    -------
+    R_train, R_test : csr_array, shape (n_users, n_items)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If R is not a sparse matrix of finite ratings, or either part would be empty.
+
+    Examples
+    --------
+    >>> R, _, _ = make_low_rank_ratings(rng=0)
+    >>> train, test = train_test_split(R, 0.25, rng=0)
+    >>> R.nnz, train.nnz, test.nnz
+    (720, 540, 180)
+    """
+    R = check_ratings(R)
+    order = np.random.default_rng(rng).permutation(R.nnz)
+    return _split(R, order[: _share(test_fraction, R.nnz)])
+
+
+def leave_k_out(R, k: int = 1, *, rng=None) -> tuple[sp.csr_array, sp.csr_array]:
+    """Hold out k ratings of every user, at random; users with no more than that keep all.
+
+    Parameters
+    ----------
+    R : scipy.sparse array or matrix, shape (n_users, n_items), or Ratings
+    k : int
+        Ratings held out of each user, at least 1.
+    rng : int, numpy.random.Generator or None
+
+    Returns
+    -------
+    R_train, R_test : csr_array, shape (n_users, n_items)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If R is not a sparse matrix of finite ratings, or no user has more than k.
+
+    Examples
+    --------
+    >>> R, _, _ = make_low_rank_ratings(rng=0)
+    >>> train, test = leave_k_out(R, 2, rng=0)
+    >>> set(count_ratings(test)[0].tolist())
+    {2}
+    """
+    R, k = check_ratings(R), check_count("k", k)
+    rows, drawn = rows_of(R), np.random.default_rng(rng).random(R.nnz)
+    order = np.lexsort((drawn, rows))  # each user's ratings, shuffled
+    rank = np.empty_like(order)
+    rank[order] = np.arange(R.nnz) - np.repeat(R.indptr[:-1], np.diff(R.indptr))
+    test = np.flatnonzero((rank < k) & (np.diff(R.indptr)[rows] > k))
+    if not len(test):
+        raise ValueError(f"no user has more than {k} ratings, to leave {k} out")
+    return _split(R, test)
+
+
+def k_fold(R, n_folds: int = 5, *, rng=None) -> Iterator[tuple[sp.csr_array, sp.csr_array]]:
+    """Split ratings at random into folds, each of which is the test set once.
+
+    Parameters
+    ----------
+    R : scipy.sparse array or matrix, shape (n_users, n_items), or Ratings
+    n_folds : int
+        At least 2, and no more than there are ratings.
+    rng : int, numpy.random.Generator or None
+
+    Returns
+    -------
+    iterator of (R_train, R_test)
+        csr_array, shape (n_users, n_items); the test sets are disjoint, and R together.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If R is not a sparse matrix of finite ratings, or `n_folds` is out of range.
+
+    Examples
+    --------
+    >>> R, _, _ = make_low_rank_ratings(rng=0)
+    >>> [test.nnz for train, test in k_fold(R, 3, rng=0)]
+    [240, 240, 240]
+    """
+    R, n_folds = check_ratings(R), check_count("n_folds", n_folds, low=2)
+    if n_folds > R.nnz:
+        raise ValueError(f"n_folds must be at most the {R.nnz} ratings, got {n_folds}")
+    order = np.random.default_rng(rng).permutation(R.nnz)
+    return (_split(R, test) for test in np.array_split(order, n_folds))
+
+
+def official_folds(ratings: Ratings) -> list[tuple[sp.csr_array, sp.csr_array]]:
+    """The five splits of MovieLens 100K that GroupLens ships as u1 to u5.
+
+    The test set of fold k is lines (k − 1) · 20,000 + 1 to k · 20,000 of u.data, so the order of
+    the ratings is all that this needs.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        ``load_movielens("100k")``.
+
+    Returns
+    -------
+    list of (R_train, R_test)
+        csr_array, shape of `ratings.R`; five of them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is another data set.
+
+    Examples
+    --------
+    >>> from alsnb import load_movielens
+    >>> [test.nnz for _, test in official_folds(load_movielens("100k"))]
+    [20000, 20000, 20000, 20000, 20000]
+    """
+    places = _places(ratings)
+    if len(places) != 5 * OFFICIAL_FOLD:
+        raise ValueError(f"only MovieLens 100K has official folds, not {ratings!r}")
+    return [_split(ratings.R, test) for test in places.reshape(5, -1)]
+
+
+def split_by_time(
+    ratings: Ratings, test_fraction: float = 0.2
+) -> tuple[sp.csr_array, sp.csr_array]:
+    """Train on what was rated first, test on what was rated last, of all users together.
+
+    Many users and some items of the test part may have no ratings in the training part. A model
+    without biases predicts 0 for them, which is no rating at all: look at them apart.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        With timestamps.
+    test_fraction : float
+        Share of the ratings that is held out; of those of one second some may be on either side.
+
+    Returns
+    -------
+    R_train, R_test : csr_array, shape of `ratings.R`
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there are no timestamps, or either part would be empty.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"user_id": [1, 1, 2], "item_id": [1, 2, 2], "rating": [5, 4, 3]})
+    >>> ratings = Ratings.from_table(table.assign(when=[30, 10, 20]), timestamp="when")
+    >>> split_by_time(ratings, 0.34)[1].toarray()
+    array([[5., 0.],
+           [0., 0.]])
+    """
+    places = _places(ratings)
+    if "timestamp" not in ratings.table:
+        raise ValueError("these ratings have no timestamps; name them: from_table(timestamp=…)")
+    order = np.argsort(ratings.table["timestamp"].to_numpy(), kind="stable")
+    last = order[len(order) - _share(test_fraction, len(order)) :]
+    return _split(ratings.R, places[last])
+
+
+def _share(test_fraction, n_ratings) -> int:
+    """How many ratings to hold out, or an error if that leaves none on either side."""
+    n_test = round(check_number("test_fraction", test_fraction, positive=False) * n_ratings)
+    if not 0 < n_test < n_ratings:
+        raise ValueError(
+            f"test_fraction must leave ratings on both sides, got {test_fraction} of {n_ratings}"
+        )
+    return n_test
+
+
+def _places(ratings) -> np.ndarray:
+    """Where in `R.data` each row of the table is."""
+    if not isinstance(ratings, Ratings):
+        kind = type(ratings).__name__
+        raise TypeError(f"ratings must be Ratings, which know the order, got {kind}")
+    users, items = ratings.users(ratings.table["user_id"]), ratings.items(ratings.table["item_id"])
+    order = np.lexsort((items, users))
+    same = np.array_equal(users[order], rows_of(ratings.R))
+    if not same or not np.array_equal(items[order], ratings.R.indices):
+        raise ValueError("the table holds ratings of other pairs than R; make Ratings.from_table")
+    places = np.empty(len(users), dtype=np.int64)
+    places[order] = np.arange(len(users))
+    return places
+
+
+def _split(R, test) -> tuple[sp.csr_array, sp.csr_array]:
+    """What is left of R without the ratings at these places of `R.data`, and these."""
+    chosen, rows = np.zeros(R.nnz, dtype=bool), rows_of(R)
+    chosen[test] = True
+    return tuple(
+        sp.coo_array((R.data[part], (rows[part], R.indices[part])), shape=R.shape).tocsr()
+        for part in (~chosen, chosen)
+    )
+
+
+def make_low_rank_ratings(n_users=60, n_items=40, rank=3, *, density=0.3, noise=0.0, rng=None):
+    """Make ratings whose factors are known, for tests and for teaching.
+
+    Parameters
+    ----------
+    n_users, n_items, rank : int
+    density : float
+        Share of the matrix that is rated, the pairs drawn at random; between 0 and 1.
+    noise : float
+        Standard deviation of the noise added to each rating.
+    rng : int, numpy.random.Generator or None
+
+    Returns
+    -------
+    R : csr_array, shape (n_users, n_items)
+        `U[i] @ V[j]` + noise at the rated places.
+    U, V : ndarray, shapes (n_users, rank) and (n_items, rank)
+        Normal, scaled so that a rating without noise has variance 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is not a whole number of at least 1, density leaves no rating, or noise is
+        negative.
+
+    Examples
+    --------
+    >>> R, U, V = make_low_rank_ratings(n_users=3, n_items=2, rank=1, density=1, rng=0)
+    >>> np.allclose(R.toarray(), U @ V.T)
+    True
+    """
+    sizes = {"n_users": n_users, "n_items": n_items, "rank": rank}
+    n, m, f = (check_count(name, size) for name, size in sizes.items())
+    n_ratings = round(check_number("density", density) * n * m)
+    if not 0 < n_ratings <= n * m:
+        raise ValueError(f"density must give 1 to {n * m} ratings, got {density}")
+    rng, noise = np.random.default_rng(rng), check_number("noise", noise, positive=False)
+    U, V = (rng.normal(size=(size, f)) / f**0.25 for size in (n, m))
+    rows, columns = np.divmod(_draw_places(n * m, n_ratings, rng), m)
+    ratings = np.einsum("kf,kf->k", U[rows], V[columns]) + noise * rng.normal(size=n_ratings)
+    return sp.coo_array((ratings, (rows, columns)), shape=(n, m)).tocsr(), U, V
+
+
+def _draw_places(size, k, rng):
+    """Draw k different numbers under `size`, without a list of all where that would be long."""
+    if size <= 10_000_000:
+        return rng.choice(size, k, replace=False)
+    drawn = np.empty(0, np.int64)
+    while len(drawn) < k:
+        drawn = np.unique(np.concatenate([drawn, rng.integers(size, size=k)]))
+    return rng.choice(drawn, k, replace=False)

@@ -1,0 +1,141 @@
+"""What several test modules need: data, settings of every kind of model, and comparisons."""
+
+import threading
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import cache
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import alsnb
+
+SECONDS = 60  # until what hangs is given up; nothing takes nearly as long
+
+# Every variant of the model: whatever holds for one of them is tested for all.
+VARIANTS = {
+    "plain": {},
+    "half": {"reg_exponent": 0.5},
+    "weighted": {"reg_exponent": 1.0},
+    "pair": {"lambda_reg": (0.5, 2.0), "reg_exponent": 0.5},
+    "bias": {"bias": True},
+    "bias_reg": {"bias": True, "bias_reg": (2.0, 0.25), "reg_exponent": 0.5},
+    "implicit": {"implicit_features": 2.0, "implicit_features_reg": 3.0},
+    "all": {
+        "lambda_reg": (0.5, 2.0),
+        "reg_exponent": 0.5,
+        "bias": True,
+        "bias_reg": (2.0, 0.25),
+        "implicit_features": 2.0,
+        "implicit_features_reg": 3.0,
+    },
+}
+
+
+def heavy_tailed(n_users=400, n_items=300, seed=0):
+    """Ratings 0 to 5, most of few users and items, as in life; one user and one item have none."""
+    rng = np.random.default_rng(seed)
+    users, items = ((1 + rng.permutation(n)) ** -0.7 for n in (n_users, n_items))
+    mask = rng.random((n_users, n_items)) < np.minimum(60 * np.outer(users, items), 0.9)
+    mask[5], mask[:, 7] = False, False
+    ratings = rng.integers(0, 6, mask.sum()).astype(float)
+    return sp.coo_array((ratings, np.nonzero(mask)), shape=mask.shape).tocsr()
+
+
+def settings_of(variant, n_factors=8, **changes):
+    """An `ALS` of one of the variants."""
+    return alsnb.ALS(**{"n_factors": n_factors, "lambda_reg": 0.5} | VARIANTS[variant] | changes)
+
+
+def fit(R, variant="plain", n_factors=8, n_iterations=3, **options):
+    """A quiet fit of a variant, always from the same start."""
+    options = {"verbose": False, "rng": 0, "executor": "serial"} | options
+    return settings_of(variant, n_factors).fit(R, n_iterations, **options)
+
+
+def bits(model):
+    """Everything that a fit returns, byte by byte."""
+    parts = [model.U, model.V, model.train_errors, model.objectives, model.test_errors]
+    return [None if part is None else part.tobytes() for part in parts]
+
+
+def in_time(call, *args, **options):
+    """What a call returns or raises, unless it hangs."""
+    outcome = Future()
+
+    def work():
+        try:
+            outcome.set_result(call(*args, **options))
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return outcome.result(SECONDS)
+
+
+def assert_close(result, expected, rounding):
+    """Equal factors and errors, relative to the largest of each."""
+    for name in ("U", "V", "train_errors", "objectives", "test_errors"):
+        x, y = getattr(result, name), getattr(expected, name)
+        if y is not None:
+            np.testing.assert_allclose(x, y, rtol=0, atol=rounding * abs(y).max(), err_msg=name)
+
+
+SMALL, SMALL_TEST = alsnb.train_test_split(heavy_tailed(40, 30), rng=0)
+each_model = pytest.mark.parametrize(
+    ("variant", "dtype"), [(v, d) for v in VARIANTS for d in ("float64", "float32")]
+)
+both_sides = pytest.mark.parametrize("side", ["users", "items"])
+
+
+@cache
+def fitted(variant="all", dtype="float64"):
+    """A model of four factors, fitted to SMALL once for all tests."""
+    return fit(SMALL, variant, 4, dtype=dtype, R_test=SMALL_TEST)
+
+
+def rounding_of(dtype, double=1e-9, single=2e-4):
+    return double if dtype == "float64" else single
+
+
+def close(x, y, rounding=1e-9):
+    """Equal to rounding, relative to the largest number of y."""
+    np.testing.assert_allclose(x, y, rtol=0, atol=rounding * np.abs(y).max(initial=1e-9))
+
+
+def arrays_of(*given):
+    """Every array of models, ratings and matrices."""
+    for one in given:
+        if isinstance(one, np.ndarray):
+            yield one
+        elif isinstance(one, alsnb.Factorization):
+            yield from arrays_of(one.U, one.V, one.train_errors, one.test_errors, one.objectives)
+            yield from one.implicit_factors or ()
+        elif isinstance(one, alsnb.Ratings):
+            yield from arrays_of(one.R, one.user_ids, one.item_ids, one.titles)
+        elif one is not None:
+            names = ("data", "indices", "indptr", "row", "col")
+            yield from (getattr(one, name) for name in names if hasattr(one, name))
+
+
+def bytes_of(*given):
+    """Every array, byte by byte; of objects, what they are."""
+    arrays = list(arrays_of(*given))
+    return [a.tolist() if a.dtype == object else a.tobytes() for a in arrays]
+
+
+@contextmanager
+def untouched(*given):
+    """What models and matrices hold must not change, and cannot be written to meanwhile."""
+    arrays, before = list(arrays_of(*given)), bytes_of(*given)
+    writeable = [array.flags.writeable for array in arrays]
+    for array in arrays:
+        array.flags.writeable = False
+    try:
+        yield
+    finally:
+        for array, flag in zip(arrays, writeable, strict=True):
+            array.flags.writeable = flag
+    assert bytes_of(*given) == before
+    assert all(old is new for old, new in zip(arrays, arrays_of(*given), strict=True))

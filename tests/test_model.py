@@ -1,0 +1,475 @@
+"""Every variant of the model against least squares written here, and against itself."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from helpers import (
+    SMALL,
+    VARIANTS,
+    both_sides,
+    bytes_of,
+    close,
+    each_model,
+    fit,
+    fitted,
+    heavy_tailed,
+    rounding_of,
+    untouched,
+)
+
+import alsnb
+from alsnb import ALS, rated_by
+
+N_USERS, N_ITEMS = SMALL.shape
+ALONE, UNRATED = 5, 7  # a user and an item without ratings
+FORMATS = {"csr": sp.csr_matrix, "csc": sp.csc_array, "coo": sp.coo_array, "lil": sp.lil_array}
+
+
+def turned(side, R):
+    """R with a row for each of a side, or such rows as a part of R."""
+    return R if side == "users" else R.T.tocsr()
+
+
+def own(side, model):
+    return model.U if side == "users" else model.V
+
+
+def new_rows(side, counts=(0, 1, 3, 9, 20), seed=0):
+    """Ratings 0 to 5 of new users or items, some with fewer than there are factors, or none."""
+    rng, size = np.random.default_rng(seed), SMALL.shape[side == "users"]
+    columns = np.concatenate([rng.permutation(size)[:n] for n in counts])
+    ratings = rng.integers(0, 6, len(columns)).astype(float)
+    ratings[:3] = 5, 0, 4  # a stored zero, and not only that
+    where = np.repeat(np.arange(len(counts)), counts), columns
+    return sp.coo_array((ratings, where), shape=(len(counts), size)).tocsr()
+
+
+def entries(R):
+    """Ratings as a dict, of what must be canonical CSR."""
+    assert type(R) is sp.csr_array
+    assert sp.csr_array((R.data, R.indices, R.indptr), shape=R.shape).has_canonical_format
+    R = R.tocoo()
+    return dict(zip(zip(*map(np.ndarray.tolist, R.coords), strict=True), R.data, strict=True))
+
+
+def dense_system(model, side, n_ratings):
+    """Columns of the fixed side, what they explain already, penalties, and implicit factors."""
+    s, k = model.settings, ["users", "items"].index(side)
+    λ, λ_bias = (np.broadcast_to(λ, 2)[k] for λ in (s.lambda_reg, s.bias_reg or s.lambda_reg))
+    Y = (model.item_factors, model.user_factors)[k]
+    offsets, partner = (model.item_bias, model.user_bias)[k], np.zeros(Y.shape)
+    if s.implicit_features:
+        partner = np.sqrt(s.implicit_features) * model.implicit_factors[k].astype(float)
+    if s.bias:
+        Y, partner = np.c_[Y, np.ones(len(Y))], np.c_[partner, np.zeros(len(Y))]
+    penalties = (
+        np.array([λ] * s.n_factors + [λ_bias] * s.bias) * max(n_ratings, 1) ** s.reg_exponent
+    )
+    return Y.astype(float), offsets + model.mean, penalties, partner
+
+
+def dense_rows(model, side, rows):
+    """All columns of rows with these ratings, each by least squares on an augmented system."""
+    result, s = [], model.settings
+    for row in range(rows.shape[0]):
+        columns, ratings = rated_by(rows, row)
+        Y, offsets, penalties, partner = dense_system(model, side, len(columns))
+        rated = np.isin(np.arange(len(Y)), columns) * np.sqrt(s.implicit_features)
+        system = np.vstack([Y[columns], np.diag(np.sqrt(penalties)), partner])
+        wanted = np.concatenate([ratings - offsets[columns], 0 * penalties, rated])
+        result.append(np.linalg.lstsq(system, wanted, rcond=None)[0])
+    X, ones = np.array(result), np.ones((len(result), 1))
+    if not s.bias:
+        return X
+    factors, bias = X[:, :-1], X[:, -1:]
+    last = [bias, ones, model.mean * ones] if side == "users" else [ones, bias, ones]
+    return np.hstack([factors, *last])
+
+
+@each_model
+def test_parts_have_names_and_make_the_predictions(variant, dtype):
+    model, rounding = fitted(variant, dtype), rounding_of(dtype, 1e-12, 1e-5)
+    U, V, errors = model
+    product = U @ V.T
+    assert model.n_factors == 4 and errors is model.train_errors
+    biases = model.mean + model.user_bias[:, None] + model.item_bias
+    close(model.user_factors @ model.item_factors.T + biases, product, rounding)
+    assert model.mean == pytest.approx(SMALL.data.mean() * model.settings.bias, rel=1e-6)
+    assert bool(np.ptp(model.user_bias) * np.ptp(model.item_bias) > 0.01) == model.settings.bias
+    close(model.predict([4, 2]), product[[4, 2]], rounding)
+    close(model.predict([3, 3, 4], [0, 2, 0]), product[[3, 3, 4], [0, 2, 0]], rounding)
+    close(model.predict([[3], [4]], [0, 2, 9]), product[[3, 4]][:, [0, 2, 9]], rounding)
+    assert (model.predict(3).shape, model.predict(3, 2).shape) == ((N_ITEMS,), ())
+    close(model.predict(range(40), clip=(1, 3.5)), np.clip(product, 1, 3.5), rounding)
+    assert product.max() > 3.6 and product.min() < 0.9
+
+
+# The equation, and folding in
+
+
+@each_model
+@both_sides
+def test_rows_are_least_squares_solutions(variant, dtype, side):
+    model, rounding = fitted(variant, dtype), rounding_of(dtype)
+    rows = new_rows(side)
+    expected, many = dense_rows(model, side, rows), model.fold_in(rows, side)
+    close(many, expected, rounding)
+    assert (many.dtype, many.shape) == (dtype, (5, model.V.shape[1]))
+    equation = model.equation(side, rows)
+    solved = [alsnb.solve_row(**equation.row(k)) for k in range(len(equation))]
+    close(model.assemble(side, np.array(solved, dtype)), expected, rounding)
+    for k in range(5):  # one alone, in any order
+        columns, ratings = (part[::-1] for part in rated_by(rows, k))
+        close(model.fold_in((columns, ratings), side), many[k], rounding)
+
+
+@each_model
+def test_the_last_half_step_is_a_fold_in(variant, dtype):
+    model = fitted(variant, dtype)
+    assert model.fold_in(SMALL.T, "items").tobytes() == model.V.tobytes()
+    if not model.settings.implicit_features:  # or other implicit factors come in between
+        longer = fit(SMALL, variant, 4, 4, dtype=dtype)
+        assert model.fold_in(SMALL).tobytes() == longer.U.tobytes()
+
+
+@each_model
+@both_sides
+def test_training_rows_come_back_after_convergence(variant, dtype, side):
+    R, before = heavy_tailed(12, 10), []
+
+    def unmoved(_, *factors):
+        moved = [abs(X - Y).max() for X, Y in zip(factors, before, strict=False)]
+        before[:] = factors
+        return bool(moved) and max(moved) < 30 * np.finfo(dtype).eps
+
+    model = fit(R, variant, 2, 20_000, dtype=dtype, callback=unmoved)
+    close(model.fold_in(turned(side, R), side), own(side, model), rounding_of(dtype, 1e-8))
+    assert np.abs(model.user_factors).max() > 0.1
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@both_sides
+def test_any_number_of_workers_gives_the_same_bits(variant, side):
+    model, rows = fitted(variant), heavy_tailed(N_USERS, N_ITEMS, seed=2)
+    results = [model.fold_in(turned(side, rows), side, n_workers=n) for n in (1, 2, 3, None)]
+    updates = [bytes_of(*model.update(rows, SMALL, side, n_workers=n)) for n in (1, 2, None)]
+    assert len({X.tobytes() for X in results}) == 1 and updates[1:] == updates[:1] * 2
+    with ThreadPoolExecutor(4) as pool:  # and so do calls at the same time
+        again = list(pool.map(lambda _: model.fold_in(turned(side, rows), side), range(8)))
+    assert {X.tobytes() for X in again} == {results[0].tobytes()}
+
+
+# Updates
+
+
+@each_model
+@pytest.mark.parametrize("user", [3, ALONE])
+def test_update_solves_one_user_and_leaves_all_else(variant, dtype, user):
+    model, rated = fitted(variant, dtype), rated_by(SMALL, user)[0]
+    items, stars = [UNRATED, 0, 29, 12], [3.5, 0, 4, 1]
+    assert np.isin(items, rated).sum() in (range(1, 4) if user == 3 else [0])
+    changed, R = model.update((user, items, stars), SMALL)
+    new = {(user, item): r for item, r in zip(items, stars, strict=True)}
+    assert entries(R) == entries(SMALL) | new
+    others = np.arange(N_USERS) != user
+    expected = model.replace(U=np.where(others[:, None], model.U, model.fold_in(R[[user]])))
+    assert bytes_of(changed) == bytes_of(expected)
+    close(changed.U[[user]], dense_rows(model, "users", R[[user]]), rounding_of(dtype))
+    assert abs(changed.U[user] - model.U[user]).max() > 1e-3
+    # the same as a matrix, or by the function for it
+    as_matrix = sp.coo_array((stars, ([user] * 4, items)), shape=SMALL.shape)
+    assert bytes_of(*model.update(as_matrix, SMALL)) == bytes_of(changed, R)
+    by_function = alsnb.add_rating_optimized(user, items, stars, SMALL, model)
+    assert bytes_of(*by_function) == bytes_of(changed, R)
+    # and nothing is new the second time
+    assert bytes_of(*changed.update((user, items, stars), R)) == bytes_of(changed, R)
+
+
+@each_model
+def test_forget_undoes_update(variant, dtype):
+    model, user = fitted(variant, dtype), 3
+    rated, ratings = rated_by(SMALL, user)
+    refolded, _ = model.update((user, [], []), SMALL)
+    assert refolded.U[user].tobytes() == model.fold_in(SMALL[[user]])[0].tobytes()
+    new = np.setdiff1d(np.arange(N_ITEMS), rated)[[-1, 0]]
+    changed, R = model.update((user, new, [0, 5]), SMALL)
+    assert R.nnz == SMALL.nnz + 2
+    assert bytes_of(*changed.forget(user, new, R)) == bytes_of(refolded, SMALL)
+    empty, R = model.forget(user, rated[::-1], SMALL)  # all that there is
+    assert R.nnz == SMALL.nnz - len(rated) and not len(rated_by(R, user)[0])
+    assert empty.U[user].tobytes() == model.U[ALONE].tobytes()
+    back = empty.update((user, rated, ratings), R)
+    assert bytes_of(*back) == bytes_of(refolded, SMALL)
+
+
+@each_model
+@both_sides
+def test_many_updates_are_a_loop_of_single_ones(variant, dtype, side):
+    model, new = fitted(variant, dtype), heavy_tailed(N_USERS, N_ITEMS, seed=3)
+    new.data[:] += 0.5
+    new = new.multiply(np.arange(N_USERS)[:, None] % 3 == 1).tocsr()  # of some users
+    new.eliminate_zeros()
+    changed, R = model.update(new, SMALL, side)
+    assert entries(R) == entries(SMALL) | entries(new)
+    rows = np.flatnonzero(np.diff(turned(side, new).indptr))
+    X = own(side, model).copy()
+    X[rows] = model.fold_in(turned(side, R), side)[rows]
+    assert bytes_of(changed) == bytes_of(model.with_rows(side, X))
+    assert 5 < len(rows) < len(X)
+    if side == "users":
+        one_by_one = model, SMALL
+        for user in rows:
+            one_by_one = one_by_one[0].update((user, *rated_by(new, user)), one_by_one[1])
+        assert bytes_of(*one_by_one) == bytes_of(changed, R)
+
+
+@pytest.mark.parametrize("new", [sp.csr_array(SMALL.shape), (2, [], [])], ids=["matrix", "tuple"])
+@both_sides
+def test_nothing_new_is_no_change(new, side):
+    model = fit(SMALL, "plain", 4)
+    model = model.replace(U=model.fold_in(SMALL))
+    assert bytes_of(*model.update(new, SMALL, side)) == bytes_of(model, SMALL)
+
+
+@each_model
+def test_appended_users_rate_appended_items(variant, dtype):
+    first, rounding = fitted(variant, dtype), rounding_of(dtype)
+    model, R = first, SMALL
+    for side in ("users", "items", "users"):
+        rows = new_rows(side)
+        rows.resize(5, R.shape[side == "users"])
+        folded, n = model.fold_in(rows, side), len(own(side, model))
+        grown, R_grown = model.append(rows, R, side)
+        assert own(side, grown).tobytes() == own(side, model).tobytes() + folded.tobytes()
+        whole = entries(turned(side, R_grown))
+        assert whole == entries(turned(side, R)) | {
+            (n + k, j): r for (k, j), r in entries(rows).items()
+        }
+        assert R_grown.dtype == R.dtype
+        if model.implicit_factors is not None:  # the new ones count among who has rated what
+            kept, longer = (
+                m.implicit_factors[:: 1 if side == "users" else -1] for m in (model, grown)
+            )
+            assert longer[0] is kept[0]
+            assert longer[1][:n].tobytes() == kept[1].tobytes()
+            X = (model.item_factors if side == "users" else model.user_factors).astype(float)
+            mask = np.zeros((5, len(X)))
+            mask[rows.tocoo().coords] = 1
+            A = X.T @ X + model.settings.implicit_features_reg * np.eye(4)
+            close(longer[1][n:], np.linalg.solve(A, X.T @ mask.T).T, rounding)
+        model, R = grown, R_grown
+    assert (len(model.U), len(model.V)) == R.shape == (50, 35)
+    close(model.predict(3)[:N_ITEMS], first.predict(3), 1e-6)
+    assert bytes_of(model.train_errors, model.objectives) == bytes_of(
+        first.train_errors, first.objectives
+    )
+    # the grown model does all that a fitted one does
+    model, R = model.update((48, [34, 0], [5, 1]), R)
+    assert model.U[48].tobytes() == model.fold_in(R[[48]])[0].tobytes()
+    items, scores = model.recommend(48, R, 30)
+    close(scores, model.predict(48, items), rounding)
+    assert not np.isin(items, rated_by(R, 48)[0]).any() and items.max() > N_ITEMS
+    shares, baseline = model.explain(33, *rated_by(R, 48))
+    assert shares.sum() + baseline == pytest.approx(model.predict(48, 33), rel=1e-3, abs=1e-3)
+
+
+@both_sides
+def test_nobody_is_appended_and_ratings_keep_their_digits(side):
+    model, size = fitted(dtype="float32"), SMALL.shape[side == "users"]
+    nobody = sp.csr_array((0, size))
+    assert model.fold_in(nobody, side).shape == (0, 7)
+    assert bytes_of(*model.append(nobody, SMALL, side)) == bytes_of(model, SMALL)
+    new = sp.csr_array(([3.7], ([0], [4])), shape=(1, size))
+    _, grown = model.append(new, SMALL, side)
+    assert 3.7 in grown.data and grown.dtype == float
+
+
+# Explanations
+
+
+@each_model
+@pytest.mark.parametrize("n_ratings", [0, 1, 3, 12])
+def test_shares_add_up_and_each_is_right(variant, dtype, n_ratings):
+    model, rounding, rng = fitted(variant, dtype), rounding_of(dtype), np.random.default_rng(1)
+    items, ratings = rng.permutation(N_ITEMS)[:n_ratings], rng.integers(0, 11, n_ratings) / 2
+    s = model.settings
+    Y, offsets, penalties, partner = dense_system(model, "users", n_ratings)
+    A = Y[items].T @ Y[items] + np.diag(penalties) + partner.T @ partner
+    each = Y[items] * (ratings - offsets[items])[:, None]
+    each += np.sqrt(s.implicit_features) * partner[items]
+    for item in (0, 17):
+        shares, baseline = model.explain(item, items, ratings)
+        size = max(abs(shares).sum(), 1)
+        np.testing.assert_allclose(
+            shares, each @ np.linalg.solve(A, Y[item]), rtol=0, atol=rounding * size
+        )
+        assert baseline == pytest.approx(model.mean + model.item_bias[item], rel=1e-6)
+        predicted = model.V[item] @ model.fold_in((items, ratings))
+        assert shares.sum() + baseline == pytest.approx(predicted, abs=rounding * size)
+        for k in range(n_ratings):  # the prediction is linear in each rating
+            more = ratings + 100 * (np.arange(n_ratings) == k)
+            moved = model.explain(item, items, more)[0] - shares
+            slope = model.V[item] @ model.fold_in((items, more)) - predicted
+            expected = slope * (np.arange(n_ratings) == k)
+            np.testing.assert_allclose(moved, expected, rtol=0, atol=100 * rounding)
+
+
+# Nothing that is given is changed, and any format of R will do
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("form", FORMATS)
+def test_any_format_and_nothing_is_changed(variant, form):
+    model = fitted(variant)
+    calls = [
+        lambda R, new: model.update((3, *row), R),
+        lambda R, new: model.forget(3, rated_by(SMALL, 3)[0][:2], R),
+        lambda R, new: (model.fold_in(new), model.fold_in(new.T, "items"), model.fold_in(row)),
+        lambda R, new: model.update(new, R),
+        lambda R, new: model.update(new, R, "items"),
+        lambda R, new: model.append(new, R),
+        lambda R, new: model.append(new.T, R, "items"),
+        lambda R, new: model.explain(3, *row),
+        lambda R, new: model.recommend(3, R),
+    ]
+    row, new = (np.array([4, 1, 6]), np.array([2.0, 5.0, 0.0])), heavy_tailed(40, 30, seed=5)
+    other, other_new = FORMATS[form](SMALL), FORMATS[form](new)
+    for call in calls:
+        with untouched(model, *row, other, other_new):
+            reached = call(other, other_new)
+        for part, expected in zip(reached, call(SMALL, new), strict=True):
+            same = entries if sp.issparse(part) else bytes_of
+            assert same(part) == same(expected)
+
+
+# What is wrong
+
+
+def own_half_step():
+    return alsnb.als_matrix_factorization(
+        SMALL, 3, 0.5, 2, verbose=False, rng=0, half_step=alsnb.half_step
+    )
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model: model.fold_in(([1], [4])),
+        lambda model: model.fold_in(SMALL.T, "items"),
+        lambda model: model.update((0, [1], [4]), SMALL),
+        lambda model: model.forget(3, rated_by(SMALL, 3)[0][0], SMALL),
+        lambda model: model.append(SMALL, SMALL),
+        lambda model: model.explain(0, [1], [4]),
+        lambda model: alsnb.most_informative_items(model),
+    ],
+)
+def test_without_settings_nothing_is_solved(call):
+    model = own_half_step()
+    assert model.settings is None and model.predict(0).shape == (N_ITEMS,)
+    with pytest.raises(ValueError, match="fitted with a half_step of your own"):
+        call(model)
+
+
+MODEL, PLAIN = fitted(), fitted("plain")
+NEW = sp.csr_array(([3.0], ([0], [0])), shape=(2, N_ITEMS))
+NAN, HUGE = NEW * np.nan, NEW * 1e39
+TWICE = sp.coo_array(([1.0, 2.0], ([0, 0], [1, 1])), shape=NEW.shape)
+ROWS = [  # what is wrong with positions and ratings, whatever they are given to
+    ([30], [1], IndexError, r"items holds 30, but positions \(not ids\) are 0 to 29"),
+    ([1.0], [1], TypeError, "items must be whole numbers in one dimension, got float64"),
+    (["Fargo"], [1], TypeError, "positions, not ids or titles, which Ratings.items"),
+    (np.ones(30, bool), np.ones(30), TypeError, "items must be whole numbers"),
+    ([1, 2, 1], [1, 2, 3], ValueError, "items holds a position twice; keep one of each"),
+    ([1], [np.nan], ValueError, "ratings hold NaN or ∞"),
+    ([1], [True], TypeError, "ratings must be real numbers, got dtype bool"),
+    ([1], [], ValueError, r"items and ratings must be as many, got shapes \(1,\) and \(0,\)"),
+]
+
+
+@pytest.mark.parametrize(("items", "ratings", "error", "message"), ROWS)
+def test_bad_row(items, ratings, error, message):
+    for call in (
+        lambda: MODEL.fold_in((items, ratings)),
+        lambda: MODEL.update((0, items, ratings), SMALL),
+        lambda: MODEL.explain(0, items, ratings),
+    ):
+        with untouched(MODEL, SMALL), pytest.raises(error, match=message):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: MODEL.fold_in(([40], [1]), "items"), IndexError, "users holds 40, .* 0 to 39"),
+        (lambda: MODEL.fold_in((0, [1], [4])), ValueError, r"pair \(items, ratings\), got 3"),
+        (lambda: MODEL.update(([1], [4]), SMALL), ValueError, r"\(user, items, ratings\), got 2"),
+        (lambda: MODEL.fold_in(NEW, "item"), ValueError, "side must be 'users' or 'items', got"),
+        (lambda: MODEL.append(NEW, SMALL, None), ValueError, "side must be 'users' or 'items'"),
+        (lambda: MODEL.fold_in(SMALL, "items"), ValueError, "30 columns for 40 users; is it tr"),
+        (lambda: MODEL.fold_in(SMALL.T), ValueError, "40 columns for 30 items; is it transposed"),
+        (lambda: MODEL.append(NEW.T, SMALL), ValueError, "2 columns for 30 items"),
+        (lambda: MODEL.fold_in(NAN), ValueError, "ratings holds NaN, ∞"),
+        (lambda: MODEL.fold_in(TWICE), ValueError, "ratings is ambiguous"),
+        (lambda: MODEL.fold_in(NEW.toarray()), TypeError, "two-dimensional SciPy sparse matrix"),
+        (lambda: MODEL.fold_in([[1], [4]]), TypeError, "got list"),
+        (lambda: MODEL.append((3, [1], [4]), SMALL), TypeError, "new must be a .* got tuple"),
+        (lambda: MODEL.update(NEW, SMALL), ValueError, "new is 2 × 30 but the model 40 × 30"),
+        (lambda: MODEL.update((40, [1], [4]), SMALL), IndexError, "user is 40, but positions"),
+        (lambda: MODEL.update(("1", [1], [4]), SMALL), TypeError, "user must be a whole number"),
+        (lambda: MODEL.update((0, [1], [4]), SMALL.T), ValueError, "R is 30 × 40 but the model"),
+        (lambda: MODEL.append(NEW, SMALL[:9]), ValueError, "R is 9 × 30 but the model 40 × 30"),
+        (lambda: MODEL.forget(ALONE, 3, SMALL), ValueError, "user 5 has not rated item 3"),
+        (lambda: MODEL.explain(30, [1], [4]), IndexError, "item is 30, but positions"),
+        (lambda: MODEL.predict([0, 40]), IndexError, "users holds 40"),
+        (lambda: MODEL.predict(0, 1, clip=(5, 1)), ValueError, "clip"),
+        (lambda: MODEL.predict("ann"), TypeError, "positions, not ids"),
+        (lambda: MODEL.fold_in(SMALL, n_workers=0), ValueError, "n_workers"),
+        (lambda: MODEL.fold_in(SMALL, n_workers=1.5), TypeError, "n_workers"),
+    ],
+)
+def test_bad_input(call, error, message):
+    with untouched(MODEL, SMALL), pytest.raises(error, match=message):
+        call()
+
+
+single = fitted("plain", "float32")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: single.fold_in(([0], [1e39])),
+        lambda: single.fold_in(HUGE),
+        lambda: single.append(HUGE, SMALL),
+        lambda: single.update((0, [0], [1e39]), SMALL),
+        lambda: MODEL.update((0, [0], [1e39]), SMALL.astype("f4")),
+        lambda: MODEL.fold_in((range(30), 30 * [1.7e308])),
+        lambda: PLAIN.replace(V=PLAIN.V * np.nan).fold_in(SMALL),
+        lambda: PLAIN.replace(V=PLAIN.V * 1e200).fold_in(SMALL),
+        lambda: PLAIN.replace(V=PLAIN.V * 1e200).fold_in((range(9), range(9))),
+        lambda: PLAIN.replace(V=PLAIN.V * 1e200).explain(0, range(9), range(9)),
+        lambda: PLAIN.replace(V=PLAIN.V * np.nan).explain(0, [1, 2], [4, 5]),
+    ],
+)
+def test_what_overflows_or_is_nan_is_an_error_without_a_warning(call):
+    with (
+        untouched(single, MODEL, SMALL),
+        pytest.raises(ValueError, match=r"NaN|too large|more than"),
+    ):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"V": PLAIN.V.astype(int)}, TypeError, "arrays of floats, of two dimensions"),
+        ({"V": PLAIN.V.astype("f4")}, ValueError, "U and V do not fit"),
+        ({"V": PLAIN.V[:, :2]}, ValueError, r"U and V do not fit: \(40, 4\) and \(30, 2\)"),
+        ({"settings": ALS(3)}, ValueError, "U and V have 4 columns, but the settings ask for 3"),
+    ],
+)
+def test_parts_that_do_not_fit(changes, error, message):
+    with pytest.raises(error, match=message):
+        PLAIN.replace(**changes)

@@ -1,0 +1,558 @@
+"""Ratings of a table or a matrix: ids, titles, duplicates, and what is refused."""
+
+import io
+import tracemalloc
+import uuid
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+
+import alsnb
+from alsnb import Ratings
+
+
+def table(*rows):
+    return pd.DataFrame(rows, columns=["user_id", "item_id", "rating"])
+
+
+def random_ratings(seed, n_users=6, n_items=5):
+    """Dense ratings, zeros and holes among them, and which are no holes: some in every row."""
+    rng = np.random.default_rng(seed)
+    mask = rng.random((n_users, n_items)) < rng.random()
+    mask[:, 0], mask[0] = True, True
+    return np.where(mask, rng.integers(0, 6, mask.shape), np.nan), mask
+
+
+# Ids
+
+
+IDS = {
+    "beyond 2**31": lambda k: k + 2**40,
+    "nullable": lambda k: k.astype("Int64"),
+    "text": lambda k: k.map("{:010d}".format),
+    "objects": lambda k: k.map("{:010d}".format).astype(object),
+    "string": lambda k: k.map("{:010d}".format).astype("string"),
+    "UUID": lambda k: k.map(lambda one: uuid.UUID(int=int(one))),
+    "dates": lambda k: pd.Timestamp("2024-01-01") + pd.to_timedelta(k, unit="D"),
+    "categories": lambda k: pd.Series(pd.Categorical(k, [5, 4, 3, 2, 1, 0, 9])),
+}
+
+
+@pytest.mark.parametrize("kind", IDS)
+def test_ids_of_any_type_in_any_order(kind):
+    dense, mask = random_ratings(0)
+    order = np.random.default_rng(1).permutation(mask.sum())
+    users, items = (pd.Series(positions[order]) for positions in np.nonzero(mask))
+    data = {"who": IDS[kind](users), "what": IDS[kind](items), "stars": dense[users, items]}
+    data = pd.DataFrame(data).set_axis(order)
+    ratings = Ratings.from_table(data, "who", "what", "stars")
+    np.testing.assert_array_equal(ratings.R.toarray(), np.nan_to_num(dense))
+    assert (ratings.R.nnz, ratings.R.dtype) == (mask.sum(), float)  # a zero is a rating
+    for ids, expected in ((ratings.user_ids, range(6)), (ratings.item_ids, range(5))):
+        assert ids.tolist() == np.asarray(IDS[kind](pd.Series(expected))).tolist()
+    np.testing.assert_array_equal(ratings.users(data["who"]), users)
+    np.testing.assert_array_equal(ratings.items(data["what"].tolist()), items)
+    assert ratings.item(data["what"].iloc[3]) == items[3]
+    again = ratings.to_matrix(ratings.to_table(ratings.R))
+    np.testing.assert_array_equal(again.toarray(), ratings.R.toarray())
+
+
+pairs = st.tuples(st.integers(1, 12), st.integers(100, 110))
+stars = st.floats(-1e6, 1e6) | st.just(0.0)
+
+
+@pytest.mark.filterwarnings("ignore:all ratings are")
+@given(st.dictionaries(pairs, stars, min_size=1))
+def test_table_survives_the_round_trip(content):
+    data = table(*((*pair, rating) for pair, rating in content.items()))
+    ratings = Ratings.from_table(data)
+    assert ratings.R.shape == (data["user_id"].nunique(), data["item_id"].nunique())
+    assert ratings.scale == (min(content.values()), max(content.values()))
+    expected = data.sort_values(["user_id", "item_id"], ignore_index=True)
+    back = ratings.to_table(ratings.R)
+    pd.testing.assert_frame_equal(back, expected, check_exact=True)
+    pd.testing.assert_frame_equal(ratings.table, data)
+    part = ratings.to_matrix(ratings.table.iloc[::2])
+    assert part.shape == ratings.R.shape
+    back = ratings.to_table(part)
+    expected = data.iloc[::2].sort_values(["user_id", "item_id"], ignore_index=True)
+    pd.testing.assert_frame_equal(back, expected, check_exact=True)
+
+
+FILMS = Ratings.from_table(
+    table((1, 40, 3), (5, 10, 4), (1, 30, 5), (1, 20, 2), (5, 50, 1)),
+    titles={10: "Brazil (1985)", 20: "Alien (1979)", 30: "Hamlet", 40: "Hamlet", 99: "Heat"},
+    item_name="film",
+)
+
+
+def test_users_and_items_by_id_or_title():
+    assert FILMS.user(5) == 1
+    assert FILMS.users(np.array([5, 1, 5])).tolist() == [1, 0, 1]
+    assert FILMS.item(np.int32(30)) == 2
+    assert FILMS.item("Brazil (1985)") == 0
+    assert FILMS.items(pd.Series([20, 10])).tolist() == [1, 0]
+    assert FILMS.items(["Alien (1979)", 40, "50"]).tolist() == [1, 3, 4]
+    assert FILMS.items([]).tolist() == []
+    crossed = Ratings.from_table(table((1, "a", 1), (1, "b", 2)), titles={"a": "b", "b": "a"})
+    assert crossed.item("b") == 1  # an id comes before a title
+
+
+@pytest.mark.parametrize(
+    ("find", "one", "message"),
+    [
+        ("user", 3, "there is no user with id 3; ids are int64"),
+        ("user", "5", "there is no user with id '5'; ids are int64"),
+        ("users", [1, 2], "there is no user with id 2"),
+        ("item", 60, "there is no film with id or title 60"),
+        ("items", ["Brasil (1985)"], "'Brasil (1985)'; did you mean 'Brazil (1985)'?"),
+        ("item", "Brazil", "did you mean 'Brazil (1985)'?"),
+        ("item", "Alien", "did you mean 'Alien (1979)'?"),
+        ("item", "brazil (1985)", "did you mean 'Brazil (1985)'?"),
+        ("item", "Hamlet", "2 films are called 'Hamlet': choose from ids 30, 40"),
+        ("item", "Heat", "there is no film with id or title 'Heat'"),
+    ],
+)
+def test_who_or_what_is_not_there_is_never_somebody_else(find, one, message):
+    with pytest.raises(LookupError) as error:
+        getattr(FILMS, find)(one)
+    assert message in str(error.value)
+
+
+def test_one_title_is_no_list_of_titles():
+    letters = Ratings.from_table(table((1, "a", 1), (1, "b", 2)))
+    with pytest.raises(TypeError):
+        letters.items("ab")
+
+
+# Titles, scale and names
+
+
+def test_titles_from_a_column_or_a_mapping():
+    data = table((1, 9, 3), (2, 7, 4), (2, 9, 5), (3, 8, 2))
+    names = {9: "Brazil", 7: "Alien", 1: "unrated"}
+    expected = ["Alien", "8", "Brazil"]
+    column = data["item_id"].map(names)
+    assert column.isna().any()
+    column[0] = None  # but another row knows it
+    for titles in (names, pd.Series(names), pd.Series(names | {8: np.nan})):
+        assert Ratings.from_table(data, titles=titles).titles.tolist() == expected
+    assert Ratings.from_table(data.assign(name=column), titles="name").titles.tolist() == expected
+    assert Ratings.from_table(data).titles.tolist() == ["7", "8", "9"]
+
+
+@pytest.mark.parametrize(
+    ("titles", "error", "message"),
+    [
+        (pd.Series(["a", "b"], index=[10, 10]), ValueError, "titles hold id 10 twice"),
+        ("name", ValueError, "the table has no column 'name'; it has 'user_id', 'item_id', 'rat"),
+        (["a", "b"], TypeError, "titles"),  # whose ids nobody knows
+    ],
+)
+def test_titles_that_are_refused(titles, error, message):
+    with pytest.raises(error, match=message):
+        Ratings.from_table(GOOD, titles=titles)
+
+
+def test_scale_and_names():
+    data = table((1, 10, -3), (2, 10, 7.5), (1, 20, 0))
+    assert repr(Ratings.from_table(data)) == "ratings: 2 users × 2 items, 3 ratings from -3 to 7.5"
+    jokes = {"scale": (-10, 10), "name": "Jester", "item_name": "joke", "unit": "point"}
+    ratings = Ratings.from_table(data, **jokes)
+    assert repr(ratings) == "Jester: 2 users × 2 jokes, 3 ratings from -10 to 10"
+    assert (ratings.scale, ratings.unit) == ((-10, 10), "point")
+
+
+# Duplicates
+
+
+@pytest.mark.filterwarnings("ignore:all ratings are")
+@given(st.lists(st.tuples(*map(st.integers, [0] * 4, [3, 3, 5, 9])), min_size=1), st.booleans())
+def test_repeated_ratings_are_refused_or_chosen(rows, timed):
+    data = pd.DataFrame(rows, columns=["user_id", "item_id", "rating", "when"])
+    data.index = -data.index // 2  # neither ascending nor unique
+    options = {"timestamp": "when"} if timed else {}
+    given_ = {}
+    for line, (user, item, rating, when) in enumerate(rows):
+        given_.setdefault((user, item), []).append((when if timed else 0, line, rating))
+    if more := len(rows) - len(given_):
+        with pytest.raises(ValueError, match=f"{more} ratings repeat .*'last' or 'mean'"):
+            Ratings.from_table(data, **options)
+    last = Ratings.from_table(data, on_duplicate="last", **options)
+    kept = [(*max(of_pair)[1:], pair) for pair, of_pair in given_.items()]
+    expected = [[*pair, rating] for _, rating, pair in sorted(kept)]  # in the order of the data
+    assert last.table[["user_id", "item_id", "rating"]].to_numpy().tolist() == expected
+    mean = Ratings.from_table(data, on_duplicate="mean", **options)
+    for (user, item), of_pair in given_.items():
+        expected = np.mean([rating for _, _, rating in of_pair])
+        assert mean.R[mean.user(user), mean.item(item)] == pytest.approx(expected)
+    assert mean.R.nnz == len(given_)
+
+
+@pytest.mark.parametrize("choice", ["last", "mean"])
+def test_whatever_is_kept_has_the_latest_time(choice):
+    data = table((1, 7, 5), (1, 7, 1), (1, 8, 2)).assign(when=[2000, 1000, 1500])
+    for lines in (data, data.iloc[::-1]):
+        ratings = Ratings.from_table(lines, timestamp="when", on_duplicate=choice)
+        _, test = alsnb.split_by_time(ratings, 0.5)
+        assert test.indices.tolist() == [ratings.item(7)]
+
+
+# What is refused
+
+
+GOOD = table((1, 10, 3.0), (2, 20, 4.0))
+REFUSED = {
+    "a pair twice": (table((1, 10, 3), (2, 20, 4), (2, 20, 3)), ValueError, "user 2 for item 20"),
+    "NaN": (table((1, 10, 3), (2, 20, np.nan)), ValueError, "rating holds NaN or ∞ in 1 of 2 rows"),
+    "missing": (GOOD.assign(rating=pd.array([1, None], "Float64")), ValueError, "in 1 of 2 rows"),
+    "infinity": (table((1, 10, 3), (2, 20, -np.inf)), ValueError, "NaN or ∞ in 1 of 2 rows"),
+    "text": (table((1, 10, "3")), TypeError, "rating must hold real numbers, got dtype"),
+    "bool": (table((1, 10, True)), TypeError, "rating must hold real numbers, got dtype bool"),
+    "no table": ([(1, 10, 3.0)], TypeError, "table must be a pandas DataFrame, got list"),
+    "no column": (GOOD.drop(columns="item_id"), ValueError, "has no column 'item_id'; it has 'us"),
+    "two columns": (pd.concat([GOOD, GOOD["rating"]], axis=1), ValueError, "two columns called"),
+    "no user": (table((1, 10, 3), (np.nan, 10, 4)), ValueError, "user_id is missing in 1 rows"),
+    "no item": (table((1, None, 3), (2, "", 4)), ValueError, "item_id is missing in 1 rows"),
+    "no rows": (GOOD.iloc[:0], ValueError, "the table holds no ratings"),
+    "mixed users": (table((1, 10, 3), ("2", 10, 4)), TypeError, "user_ids holds int and str; make"),
+    "mixed items": (table((1, 10, 3), (1, "x", 4)), TypeError, r"int and str; .*\.astype\(.*str"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_tables_that_are_refused(case):
+    data, error, message = REFUSED[case]
+    with pytest.raises(error, match=message) as caught:
+        Ratings.from_table(data)
+    assert "\n" not in str(caught.value)
+
+
+def test_on_duplicate_is_one_of_three():
+    with pytest.raises(ValueError, match="must be 'error', 'last' or 'mean', got 'first'"):
+        Ratings.from_table(GOOD, on_duplicate="first")
+
+
+def test_other_tables_and_matrices_must_fit():
+    ratings = Ratings.from_table(GOOD)
+    with pytest.raises(LookupError, match="there is no user with id '1'; ids are int64"):
+        ratings.to_matrix(GOOD.astype({"user_id": str}))
+    with pytest.raises(LookupError, match="there is no item with id 30"):
+        ratings.to_matrix(table((1, 30, 4)))
+    with pytest.raises(ValueError, match="1 ratings repeat"):
+        ratings.to_matrix(pd.concat([GOOD, GOOD.iloc[1:]]))
+    with pytest.raises(ValueError, match=r"the matrix is \(2, 1\) but R \(2, 2\)"):
+        ratings.to_table(ratings.R[:, :1])
+
+
+TIMED = GOOD.assign(timestamp=[1, 2])
+MISFITS = {
+    "shape": {"user_ids": np.array([1, 2, 3])},
+    "twice": {"user_ids": np.array([1, 1])},
+    "titles": {"titles": np.array(["a"])},
+    "rows": {"table": TIMED.iloc[:1]},
+    "pairs": {"table": TIMED.assign(user_id=1)},
+}
+
+
+@pytest.mark.parametrize("part", MISFITS)
+def test_parts_put_together_by_hand_must_fit(part):
+    ratings = Ratings.from_table(TIMED, timestamp="timestamp")
+    with pytest.raises((ValueError, LookupError)):
+        alsnb.split_by_time(replace(ratings, **MISFITS[part]), 0.5)
+
+
+def test_nothing_to_learn_from_ones():
+    with pytest.warns(UserWarning, match="all ratings are 1: there is nothing to learn") as caught:
+        Ratings.from_table(GOOD.assign(rating=1))
+    assert caught[0].filename == __file__
+
+
+# Matrices
+
+
+R34 = sp.csr_array(np.arange(1.0, 13).reshape(4, 3))
+
+
+def holding(data):
+    """Ratings that SciPy itself would not build a matrix of, or only some versions."""
+    R = R34.copy()
+    R.data = data
+    return R
+
+
+SPARSE = "R must be a two-dimensional SciPy sparse matrix, got"
+TWICE = "R is ambiguous: 1 of 3 ratings repeat a"
+REFUSED_MATRICES = {
+    "list": ([[1.0]], TypeError, f"{SPARSE} list; make Ratings of a table"),
+    "array": (R34.toarray(), TypeError, f"{SPARSE} ndarray"),
+    "1-D": (sp.coo_array(np.ones(3)), TypeError, SPARSE),
+    "NaN": (holding(np.r_[np.nan, 2.0:13]), ValueError, "R holds NaN, ∞ .* in 1 of 12 ratings"),
+    "text": (holding(R34.data.astype(str)), TypeError, "R must hold real numbers, got dtype <U32"),
+    "complex": (R34.astype(complex), TypeError, "R must hold real numbers, got dtype complex128"),
+    "bool": (R34.astype(bool), TypeError, "R must hold real numbers, got dtype bool"),
+    "no ratings": (sp.csr_array((4, 3)), ValueError, r"R \(4 × 3\) holds no ratings"),
+    "twice, COO": (sp.coo_array(([3.0, 4, 1], ([0, 0, 1], [2, 2, 1]))), ValueError, TWICE),
+    "twice, CSR": (sp.csr_array(([3.0, 4, 1], [1, 1, 0], [0, 2, 3])), ValueError, TWICE),
+    "twice, CSC": (sp.csc_array(([3.0, 4, 1], [1, 1, 0], [0, 2, 3])), ValueError, TWICE),
+    "BSR": (R34.tobsr(), TypeError, "R is in BSR format, where a rating of zero and none"),
+    "DIA": (R34.todia(), TypeError, "R is in DIA format, where a rating of zero and none"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_MATRICES)
+def test_matrices_that_are_refused(case):
+    R, error, message = REFUSED_MATRICES[case]
+    before = getattr(R, "nnz", None)
+    with pytest.raises(error, match=message) as caught:
+        alsnb.damped_means(R)
+    assert "\n" not in str(caught.value)
+    assert getattr(R, "nnz", None) == before  # nothing was added up in the caller's matrix
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo", "lil", "dok", "unsorted"])
+def test_a_stored_zero_is_a_rating_in_every_format(kind):
+    R = sp.csr_array(([5.0, 0, 3, 4], ([0, 0, 1, 3], [0, 3, 1, 1])), shape=(4, 4))
+    if kind == "unsorted":
+        other = sp.csr_array(([0.0, 5, 3, 4], [3, 0, 1, 1], [0, 2, 3, 3, 4]), shape=(4, 4))
+    else:
+        other = R.asformat(kind)
+    assert [*map(np.ndarray.tolist, alsnb.count_ratings(other))] == [[2, 1, 0, 1], [1, 2, 0, 1]]
+    assert [*map(np.ndarray.tolist, alsnb.rated_by(other, 0))] == [[0, 3], [5, 0]]
+    assert [*map(np.ndarray.tolist, alsnb.rated_by(other, 2))] == [[], []]
+    np.testing.assert_allclose(alsnb.damped_means(other, 0), [5, 3.5, 3, 0], atol=1e-14)
+    assert [*map(sum, alsnb.count_ratings(R[2:3].asformat(other.format)))] == [0, 0]
+
+
+def test_rows_of_a_good_matrix_are_not_copied():
+    assert np.shares_memory(alsnb.rated_by(R34, 1)[1], R34.data)
+
+
+def test_an_id_is_no_position():
+    with pytest.raises(IndexError, match=r"user is 175219573, but positions \(not ids\) are 0 to"):
+        alsnb.rated_by(R34, 175219573)
+
+
+# Means
+
+
+@given(st.integers(0, 10**6), st.sampled_from([0, 0.5, 5, 1e12]), st.sampled_from([int, float]))
+def test_damped_means_equal_their_formula(seed, damping, dtype):
+    dense, mask = random_ratings(seed)
+    mask[:, 3] = False  # whatever nobody has rated
+    R = sp.coo_array((dense[mask].astype(dtype), np.nonzero(mask)), shape=mask.shape)
+    mean, scores = dense[mask].mean(), alsnb.damped_means(R, damping)
+    for j, score in enumerate(scores):
+        own = dense[mask[:, j], j]
+        n = len(own) + damping
+        expected = (own.sum() + damping * mean) / n if n else mean
+        assert score == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_damped_means_of_float32_are_summed_in_double_precision():
+    stars = np.random.default_rng(0).integers(1, 6, 30_000).astype(np.float32) + np.float32(1000)
+    R = sp.csr_array((stars, (np.arange(30_000), np.arange(30_000) % 2)), shape=(30_000, 2))
+    means = [part.mean(dtype=float) for part in (stars[0::2], stars[1::2])]
+    np.testing.assert_allclose(alsnb.damped_means(R, 0), means, rtol=1e-12)
+    expected = np.add(means, np.mean(means)) / 2
+    np.testing.assert_allclose(alsnb.damped_means(R, 15_000), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("damping", [0, 5])
+def test_damped_means_whose_sums_overflow_are_an_error(damping):
+    R = sp.csr_array(([1e308] * 3, ([0, 1, 2], [0, 0, 1])), shape=(3, 2))
+    with pytest.raises(ValueError, match="R holds ratings so large that their sums"):
+        alsnb.damped_means(R, damping)
+
+
+# Ratings in the place of R
+
+
+def numbers(result):
+    """Whatever a function returns, as lists."""
+    if isinstance(result, alsnb.Factorization):
+        return numbers((result.U, result.V, result.train_errors, result.test_errors))
+    if isinstance(result, (list, tuple)) or hasattr(result, "__next__"):
+        return [*map(numbers, result)]
+    result = result.toarray() if sp.issparse(result) else result
+    result = result.drop(columns="seconds") if isinstance(result, pd.DataFrame) else result
+    return np.asarray(result).tolist()
+
+
+QUIET = {"verbose": False, "rng": 0, "n_iterations": 2}
+SERIAL = QUIET | {"executor": "serial"}
+SMALL = SERIAL | {"n_factors": 2}
+TAKE_RATINGS = {
+    "train_test_split": lambda R, *_: alsnb.train_test_split(R, rng=0),
+    "leave_k_out": lambda R, *_: alsnb.leave_k_out(R, rng=0),
+    "k_fold": lambda R, *_: alsnb.k_fold(R, rng=0),
+    "count_ratings": lambda R, *_: alsnb.count_ratings(R),
+    "rated_by": lambda R, *_: alsnb.rated_by(R, 3),
+    "damped_means": lambda R, *_: alsnb.damped_means(R),
+    "als": lambda R, *_: alsnb.als_matrix_factorization(R, 2, **QUIET),
+    "parallel": lambda R, *_: alsnb.als_matrix_factorization_parallel(R, 2, **SERIAL),
+    "fit": lambda R, held, _: alsnb.ALS(2, 0.5).fit(R, R_test=held, **SERIAL),
+    "gradient": lambda R, *_: alsnb.gradient_descent(R, 2, learning_rate=1e-3, **QUIET),
+    "objective": lambda R, _, model: alsnb.calculate_objective(R, model.U, model.V, 0.1),
+    "slope": lambda R, _, model: alsnb.objective_gradient(R, model.U, model.V, 0.1),
+    "rmse": lambda R, _, model: alsnb.calculate_rmse(R, model.U, model.V),
+    "mae": lambda R, _, model: alsnb.calculate_mae(R, model.U, model.V),
+    "residuals": lambda R, _, model: alsnb.calculate_residuals(R, model.U, model.V),
+    "half_step": lambda R, _, model: alsnb.half_step(R, model.V, 0.1),
+    "recommend_items": lambda R, _, model: alsnb.recommend_items(1, model.U, model.V, R),
+    "recommend": lambda R, _, model: model.recommend(None, R, 3),
+    "fold_in": lambda R, _, model: model.fold_in(R),
+    "update": lambda R, held, model: model.update(held, R),
+    "forget": lambda R, _, model: model.forget(0, [alsnb.rated_by(R, 0)[0][0]], R),
+    "append": lambda R, held, model: model.append(held, R),
+    "add_rating": lambda R, _, model: alsnb.add_rating_optimized(0, [1], [2.0], R, model),
+    "cross_validate": lambda R, held, _: alsnb.cross_validate([(R, held)] * 2, **SMALL),
+    "grid_search": lambda R, held, _: alsnb.grid_search(R, held, {"lambda_reg": [1.0]}, **SMALL),
+    "EarlyStopping": lambda R, held, _: alsnb.ALS(2, 0.5).fit(
+        R, callback=alsnb.EarlyStopping(held, patience=1), **SERIAL
+    ),
+}
+
+
+@pytest.mark.parametrize("function", TAKE_RATINGS)
+def test_ratings_are_taken_where_a_matrix_is(function):
+    R, _, _ = alsnb.make_low_rank_ratings(20, 10, density=0.8, noise=0.3, rng=0)
+    R, held = alsnb.train_test_split(R, rng=0)
+    model = alsnb.ALS(2, 0.5).fit(R, **SERIAL)
+    ids = np.arange(20), np.arange(10), np.array([str(j) for j in range(10)])
+    whole = []
+    for part in (R, held):
+        part = part.tocoo()
+        rows = {"user_id": part.row, "item_id": part.col, "rating": part.data}
+        whole.append(Ratings(part.tocsr(), *ids, pd.DataFrame(rows)))
+    call = TAKE_RATINGS[function]
+    assert numbers(call(*whole, model)) == numbers(call(R, held, model))
+
+
+# Made-up data
+
+
+@pytest.mark.parametrize("rank", [1, 20])
+def test_low_rank_ratings_have_variance_one(rank):
+    # Of one rank-1 draw the variance itself varies by 7 % at this size: fourth moments of normals.
+    R, _, _ = alsnb.make_low_rank_ratings(1500, 1500, rank, density=0.1, rng=0)
+    assert R.data.var() == pytest.approx(1, abs=0.2)
+    assert R.data.mean() == pytest.approx(0, abs=0.02)
+
+
+@pytest.mark.parametrize("density", [1 / 6000, 0.001, 0.3, 0.999, 1])
+def test_low_rank_ratings_are_products_at_distinct_pairs(density):
+    R, U, V = alsnb.make_low_rank_ratings(100, 60, 4, density=density, rng=1)
+    assert (U.shape, V.shape) == ((100, 4), (60, 4))
+    pairs = R.tocoo()
+    assert len({*zip(*map(np.ndarray.tolist, pairs.coords), strict=True)}) == round(density * 6000)
+    np.testing.assert_allclose(pairs.data, (U @ V.T)[pairs.coords], atol=1e-14)
+
+
+def test_low_rank_ratings_noise_and_seed():
+    def make(noise, rng):
+        return alsnb.make_low_rank_ratings(200, 100, noise=noise, rng=rng)[0]
+
+    exact, noisy = make(0, 8), make(0.5, 8)
+    assert (noisy.data - exact.data).std() == pytest.approx(0.5, rel=0.03)
+    np.testing.assert_array_equal(make(0.5, np.random.default_rng(8)).data, noisy.data)
+    assert not np.array_equal(make(0, 9).indices, exact.indices)
+
+
+def test_low_rank_ratings_never_need_the_dense_matrix():
+    tracemalloc.start()
+    try:
+        R, _, _ = alsnb.make_low_rank_ratings(8000, 5000, density=0.05, rng=0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert R.nnz == 2_000_000
+    assert peak < 0.75 * 8 * 8000 * 5000
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"n_users": 0}, ValueError, "n_users must be at least 1"),
+        ({"rank": "3"}, TypeError, "rank must be a whole number, got '3'"),
+        ({"density": 0}, ValueError, "density must be finite and positive"),
+        ({"density": 1.5}, ValueError, "density must give 1 to 2400 ratings"),
+        ({"noise": -0.1}, ValueError, "noise must be finite and not negative"),
+    ],
+)
+def test_low_rank_ratings_that_cannot_be(settings, error, message):
+    with pytest.raises(error, match=message):
+        alsnb.make_low_rank_ratings(**settings)
+
+
+# From files as others publish them to a list
+
+
+def test_jokes_of_a_wide_table_with_negative_ratings():
+    rng = np.random.default_rng(0)
+    grades = rng.uniform(-10, 10, (30, 8)).round(2)
+    grades[:2, 0] = -10, 0
+    wide = pd.DataFrame(np.where(rng.random((30, 8)) < 0.3, 99, grades))  # 99: not rated
+    long = wide.melt(var_name="joke", value_name="score", ignore_index=False).reset_index()
+    about = {"scale": (-10, 10), "name": "Jester", "item_name": "joke"}
+    with pytest.raises(ValueError, match="99"):
+        Ratings.from_table(long, "index", "joke", "score", **about)
+    jokes = Ratings.from_table(long[long["score"] != 99], "index", "joke", "score", **about)
+    assert repr(jokes).startswith("Jester: 30 users × 8 jokes, ")
+    assert repr(jokes).endswith(" ratings from -10 to 10")
+    np.testing.assert_array_equal(jokes.R.toarray(), wide.where(wide != 99, 0))
+    assert jokes.R.nnz == (wide != 99).to_numpy().sum()
+
+
+BOOKS = """"User-ID";"ISBN";"Book-Rating"
+276725;034545104X;0
+276726;0155061224;5
+276729;052165615X;3
+276726;034545104X;8
+276729;0155061224;10
+"""
+
+
+def test_books_whose_ids_are_of_two_types():
+    books = pd.read_csv(io.StringIO(BOOKS), sep=";")
+    names = {"user": "User-ID", "item": "ISBN", "rating": "Book-Rating"}
+    mixed = books.assign(ISBN=[int(one) if one.isdigit() else one for one in books["ISBN"]])
+    with pytest.raises(TypeError, match=r"int and str; make them one type, as with table\.as"):
+        Ratings.from_table(mixed, **names)  # as read_csv makes it of a long file
+    graded = books[books["Book-Rating"] > 0]
+    titles = pd.Series({"034545104X": "Flesh Tones", "052165615X": np.nan, "0": "unread"})
+    ratings = Ratings.from_table(graded, **names, titles=titles, scale=(1, 10), item_name="book")
+    assert repr(ratings) == "ratings: 2 users × 3 books, 4 ratings from 1 to 10"
+    assert ratings.titles.tolist() == ["0155061224", "Flesh Tones", "052165615X"]
+    model = alsnb.ALS(1, 1.0).fit(ratings, **SERIAL)
+    listed, _ = model.recommend(ratings.user(276726), ratings)
+    assert ratings.titles[listed].tolist() == ["052165615X"]
+    with pytest.raises(LookupError, match="there is no user with id 276725"):
+        ratings.user(276725)  # who has graded nothing
+
+
+PLAYS = """user,artist-mbid,plays,when
+00000c28,a3cb23fc,1099,2009-05-04T23:08:57Z
+00000c28,,1009,2009-05-04T13:54:10Z
+00001411,a3cb23fc,20,2009-04-08T01:57:47Z
+00001411,3bd73256,897,2010-01-12T09:00:00Z
+"""
+
+
+def test_plays_with_empty_ids_and_dates_as_text():
+    plays = pd.read_csv(io.StringIO(PLAYS))
+    names = {"user": "user", "item": "artist-mbid", "rating": "plays", "timestamp": "when"}
+    with pytest.raises(ValueError, match="artist-mbid is missing in 1 rows"):
+        Ratings.from_table(plays, **names)
+    plays = plays.dropna()
+    with pytest.raises(TypeError, match=r"convert it with pd.to_datetime\(table\['when'\]\)"):
+        Ratings.from_table(plays, **names)
+    plays["when"] = pd.to_datetime(plays["when"])
+    ratings = Ratings.from_table(plays, **names)
+    test = ratings.to_table(alsnb.split_by_time(ratings, 0.34)[1])
+    assert test.to_numpy().tolist() == [["00001411", "3bd73256", 897]]
