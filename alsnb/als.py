@@ -43,7 +43,7 @@ def alternate(model: Factorization, R, solve: Callable) -> Iterator[tuple]:
 
 
 def fit(
-    settings: ALS,
+    self: ALS,
     R,
     n_iterations: int = 20,
     *,
@@ -63,10 +63,8 @@ def fit(
 
     Parameters
     ----------
-    settings : ALS
-        What is minimised.
     R : scipy.sparse array or matrix, shape (n_users, n_items), or Ratings
-        Training ratings, in stars; a stored zero is a rating.
+        Training ratings; a stored zero is a rating.
     n_iterations : int
         Upper limit; one iteration solves all users, then all items.
     executor : {"threads", "serial", "processes", "readable"} or dask.distributed.Client
@@ -120,19 +118,19 @@ def fit(
     dtype = check_dtype(dtype)
     R = check_ratings(R, dtype=dtype)
     books = check_books(R, n_iterations, verbose, R_test, callback, tol)
-    U, V = start(R, settings.n_factors, rng, dtype)
-    if settings.bias:  # b_u, 1 and μ; 1, b_i and 1
+    U, V = start(R, self.n_factors, rng, dtype)
+    if self.bias:  # b_u, 1 and μ; 1, b_i and 1
         columns = np.array([[0, 1, R.data.mean(dtype=float)], [1, 0, 1]], dtype)
         U = np.hstack([U, np.tile(columns[0], (len(U), 1))])
         V = np.hstack([V, np.tile(columns[1], (len(V), 1))])
-    model = Factorization(U, V, settings)
+    model = Factorization(U, V, self)
     if client is not None:
         return iterate(alternate_on_cluster(model, R, client), R, **books)
     with open_executor(executor, n_workers) as solve:
         return iterate(alternate(model, R, solve), R, **books)
 
 
-ALS.fit = fit
+ALS.fit = fit  # it is a method, and stands here because the loop builds on the model
 
 
 def als_matrix_factorization(

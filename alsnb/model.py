@@ -51,6 +51,10 @@ class ALS:
               + \lambda_u \sum_i n_i^\nu \lVert u_i \rVert^2
               + \lambda_v \sum_j n_j^\nu \lVert v_j \rVert^2
 
+    The defaults are those of the course's first fits, and overfit. To start with your own ratings,
+    take ``bias=True, reg_exponent=0.5``, few factors, and the λ (from 1 to 4, say, for stars) that
+    predicts held-out ratings best: `train_test_split`, `grid_search`.
+
     Attributes
     ----------
     n_factors : int
@@ -64,7 +68,7 @@ class ALS:
     bias_reg : float, or a pair of them, optional
         λ of the biases; by default that of the factors.
     implicit_features : float
-        How much it counts that the factors explain which items were rated, too. 0: nothing.
+        Weight of also predicting *which* items were rated; 0 switches that off.
     implicit_features_reg : float
         λ of the implicit factors that this takes, positive.
 
@@ -233,7 +237,7 @@ class Factorization:
 
     @property
     def n_factors(self) -> int:
-        """F."""
+        """Number of factors, f."""
         return self.V.shape[1] - 3 * self._bias
 
     @property
@@ -404,19 +408,26 @@ class Factorization:
         >>> model.fold_in(([1], [5]))  # (2·2 + 1)⁻¹ 2·5
         array([2.])
         """
+        rows = self._check_new(ratings, side, "ratings")
+        X = self._solve(side, rows, n_workers)
+        return X[0] if isinstance(ratings, tuple) else X
+
+    def _check_new(self, ratings, side, name):
+        """Rows of ratings, of a pair or a matrix; or raise what is wrong."""
         _check_side(side)
         fixed, columns = (self.V, "items") if side == "users" else (self.U, "users")
-        if isinstance(ratings, tuple):
-            if len(ratings) != 2:
-                raise ValueError(
-                    f"one row is a pair ({columns}, ratings), got {len(ratings)} parts"
-                )
-            return self._solve(side, one_row(*check_row(columns, *ratings, len(fixed))))[0]
-        A = check_ratings(ratings, "ratings", empty=True)
+        if isinstance(ratings, tuple) and len(ratings) == 2:
+            return one_row(*check_row(columns, *ratings, len(fixed)))
+        if not (sp.issparse(ratings) or isinstance(ratings, Ratings)):
+            kind = type(ratings).__name__
+            raise TypeError(
+                f"{name} must be a pair ({columns}, ratings) or a sparse matrix, got {kind}"
+            )
+        A = check_ratings(ratings, name, empty=True)
         if A.shape[1] != len(fixed):
             hint = "; is it transposed?" if A.shape[0] == len(fixed) else ""
-            raise ValueError(f"ratings have {A.shape[1]} columns for {len(fixed)} {columns}{hint}")
-        return self._solve(side, A, n_workers)
+            raise ValueError(f"{name} have {A.shape[1]} columns for {len(fixed)} {columns}{hint}")
+        return A
 
     def _solve(self, side, rows, n_workers=None):
         """All columns of some rows, whose ratings are checked."""
@@ -533,8 +544,8 @@ class Factorization:
 
         Parameters
         ----------
-        new : scipy.sparse array or matrix, shape (n_new, n_items) or, for items, (n_new, n_users)
-            Their ratings, as for `fold_in`: a row for each new user, or for each new item.
+        new : (items, ratings), or scipy.sparse array or matrix, shape (n_new, n_items)
+            Their ratings, as for `fold_in`: one row's, or a row for each new user (new item).
         R : scipy.sparse array or matrix, shape (n_users, n_items)
             All ratings so far.
         side : {"users", "items"}
@@ -546,7 +557,8 @@ class Factorization:
         model : Factorization
             With n_new more rows of U, or of V.
         R : csr_array
-            With as many more rows, or columns. Titles and ids must grow, too.
+            With as many more rows, or columns. Ids and titles must grow, too, in the same order:
+            ``ratings.with_matrix(R, user_ids=[…])``.
 
         Raises
         ------
@@ -561,9 +573,11 @@ class Factorization:
         >>> model.U.shape, R.shape
         ((3, 1), (3, 2))
         """
-        _check_side(side)
-        R, A = self._check_fitting(R), check_ratings(new, "new", empty=True)
-        X = self.fold_in(A, side, n_workers=n_workers)
+        R, A = self._check_fitting(R), self._check_new(new, side, "new ratings")
+        if isinstance(A, Rows):
+            A = sp.csr_array((A.data, A.indices, A.indptr), (1, R.shape[side == "users"]))
+            A = check_ratings(A, empty=True)
+        X = self._solve(side, A, n_workers)
         users = side == "users"
         changes = {"U": np.vstack([self.U, X])} if users else {"V": np.vstack([self.V, X])}
         if self.implicit_factors is not None:
@@ -582,9 +596,9 @@ class Factorization:
         """R as CSR, or TypeError or ValueError unless it has the model's shape."""
         R, shape = check_rows(R, name), (len(self.U), len(self.V))
         if R.shape != shape:
-            raise ValueError(
-                f"{name} is {R.shape[0]} × {R.shape[1]} but the model {shape[0]} × {shape[1]}"
-            )
+            sizes = f"{R.shape[0]} × {R.shape[1]} but the model {shape[0]} × {shape[1]}"
+            hint = "; is one of them transposed?" if R.shape[::-1] == shape else ""
+            raise ValueError(f"{name} is {sizes}{hint}")
         return R
 
     # What a model is for
@@ -631,9 +645,9 @@ class Factorization:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Recommend the unseen items with the highest predicted ratings, to one user or to many.
 
-        Items of which the model knows nothing (no ratings in training) are left out. So is what the
-        model would say of a user whom it knows nothing of: that user is recommended the items with
-        the highest `damped_means` of R, with a warning. (A model with biases knows μ + b_i.)
+        Items without training ratings are left out: the model knows nothing of them. A user without
+        training ratings gets the items with the highest `damped_means` of R, with a warning. (A
+        model with biases needs no such help: it predicts μ + b_i.)
 
         Parameters
         ----------
@@ -644,7 +658,8 @@ class Factorization:
         top_n : int
             How many.
         candidates : array of int, optional
-            Recommend only these, such as what enough people have rated; by default all items.
+            Recommend only these; by default all items. What enough people have rated is
+            ``np.flatnonzero(count_ratings(R)[1] >= 20)``.
         n_workers : int, optional
             Threads, for many users; by default as many as there are cores.
 
@@ -835,6 +850,10 @@ class Factorization:
         Factorization: U 2 × 1, V 3 × 1, λ = 0.1, ν = 0, 0 iterations
         """
         path = Path(path)
+        if not path.parent.is_dir():
+            raise FileNotFoundError(
+                f"the folder {str(path.parent)!r} does not exist; make it first"
+            )
         if path.suffix != ".npz":
             raise ValueError(f"the name of a model's file ends in .npz, got {str(path)!r}")
         settings = None if self.settings is None else asdict(self.settings)
@@ -843,7 +862,9 @@ class Factorization:
         about = {"format": "alsnb model 2", "settings": settings}
         if ratings is not None:
             if not isinstance(ratings, Ratings):
-                raise TypeError(f"ratings must be Ratings, got {type(ratings).__name__}")
+                kind = type(ratings).__name__
+                advice = "after an update, make them of its R by ratings.with_matrix(R)"
+                raise TypeError(f"ratings must be Ratings, got {kind}; {advice}")
             self._check_fitting(ratings, "ratings")
             about["ratings"] = {name: getattr(ratings, name) for name in _ABOUT_RATINGS}
             for name in _RATINGS:
@@ -880,7 +901,8 @@ def load_model(path, *, with_ratings: bool = False):
     ----------
     path : str or path-like
     with_ratings : bool
-        Read the ratings, too, that were saved beside it.
+        Read the ratings, too, that were saved beside it. Without, only the model is returned,
+        which itself unpacks as U, V, train_errors.
 
     Returns
     -------

@@ -10,7 +10,7 @@ import difflib
 import reprlib
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 
 import numpy as np
@@ -107,11 +107,14 @@ class Ratings:
         Parameters
         ----------
         table : DataFrame
+            Ids are best read as text: ``pd.read_csv(…, dtype={"isbn": str})`` keeps leading zeros.
+            A rating of 0 is a rating: drop it first where it means "not rated".
         user, item, rating, timestamp : str
-            Names of its columns. Timestamps are numbers or datetimes, and needed only to split by
-            time.
+            Names of its columns. Timestamps are numbers or datetimes; they tell which of two
+            ratings is the last, and serve to split by time.
         titles : str or mapping of id to str, optional
-            A column of the table, or a dict or Series of titles by item id.
+            A column of the table (of several titles of an item, the last), or a dict or Series of
+            titles by item id. Where there is none, the id is the title.
         on_duplicate : {"error", "last", "mean"}
             What to do where a user has rated an item more than once: refuse, keep the rating with
             the latest timestamp (without timestamps, the last line), or keep the mean.
@@ -121,7 +124,8 @@ class Ratings:
         Returns
         -------
         Ratings
-            With ids in ascending order.
+            With ids in ascending order. So the rows of a longer table may be other rows: for a
+            model that has grown, see `with_matrix`.
 
         Raises
         ------
@@ -137,6 +141,9 @@ class Ratings:
         >>> Ratings.from_table(table, titles={7: "Brazil"}, on_duplicate="last").titles
         array(['Brazil'], dtype=object)
         """
+        known = {field.name for field in fields(cls)} - {"R", "user_ids", "item_ids", "table"}
+        if wrong := set(about) - known:
+            raise TypeError(f"from_table has no option {wrong.pop()!r}; see help(Ratings)")
         if on_duplicate not in ("error", "last", "mean"):
             raise ValueError(
                 f"on_duplicate must be 'error', 'last' or 'mean', got {on_duplicate!r}"
@@ -167,7 +174,7 @@ class Ratings:
 
     def user(self, user_id) -> int:
         """Row of R of a user's id. Raises LookupError if there is none."""
-        return int(self.users([user_id])[0])
+        return int(self.users([_one(user_id)])[0])
 
     def users(self, user_ids) -> np.ndarray:
         """Rows of R of several users' ids."""
@@ -175,7 +182,7 @@ class Ratings:
 
     def item(self, item_id) -> int:
         """Column of R of an item's id or title. Raises LookupError if there is none, or several."""
-        return int(self.items([item_id])[0])
+        return int(self.items([_one(item_id)])[0])
 
     def items(self, item_ids) -> np.ndarray:
         """Columns of R of several items' ids or titles."""
@@ -190,6 +197,40 @@ class Ratings:
         table = _drop_duplicates(_read_columns(table, names), "error")
         return _to_matrix(table, self.user_ids, self.item_ids)
 
+    def with_matrix(self, R, *, user_ids=(), item_ids=(), titles=None) -> Ratings:
+        """The same, with the R that `Factorization.update`, `forget` or `append` returned.
+
+        Ids of rows and columns that `append` has added come last, as the rows and columns do; so
+        the model's rows stay whose they were. (`from_table` of a longer table would sort the ids,
+        and mix them up.) Timestamps are lost, and the table is in the order of R.
+
+        Raises ValueError if R does not have a row and a column for each id.
+
+        Examples
+        --------
+        >>> table = pd.DataFrame({"user_id": ["b"], "item_id": ["x"], "rating": [4.0]})
+        >>> ratings = Ratings.from_table(table)
+        >>> grown = ratings.with_matrix(sp.csr_array([[4.0], [5.0]]), user_ids=["a"])
+        >>> grown.user("b"), grown.user("a")
+        (0, 1)
+        """
+        R, new = check_ratings(R), np.empty(len(item_ids), object)
+        new[:] = list(map(str, item_ids)) if titles is None else titles
+        users, items = (
+            np.array([*old.tolist(), *more], old.dtype if old.dtype == object else None)
+            for old, more in ((self.user_ids, user_ids), (self.item_ids, item_ids))
+        )
+        if R.shape != (len(users), len(items)):
+            ids = f"{len(users)} user_ids and {len(items)} item_ids"
+            raise ValueError(
+                f"R is {R.shape[0]} × {R.shape[1]} but there are {ids}; name the new ones"
+            )
+        table = {"user_id": users[rows_of(R)], "item_id": items[R.indices], "rating": R.data}
+        names = np.concatenate([self.titles, new])
+        changes = {"user_ids": users, "item_ids": items, "titles": names}
+        changes["scale"] = min(self.scale[0], R.data.min()), max(self.scale[1], R.data.max())
+        return replace(self, R=R, table=pd.DataFrame(table), **changes)
+
     def to_table(self, R) -> pd.DataFrame:
         """A matrix like R as a table of user_id, item_id and rating, user by user."""
         R = check_ratings(R)
@@ -197,6 +238,15 @@ class Ratings:
             raise ValueError(f"the matrix is {R.shape} but R {self.R.shape}")
         users, items = self.user_ids[rows_of(R)], self.item_ids[R.indices]
         return pd.DataFrame({"user_id": users, "item_id": items, "rating": R.data})
+
+
+def _one(key):
+    """One id; TypeError for a list of them."""
+    if isinstance(key, (list, tuple, np.ndarray, pd.Series)):
+        raise TypeError(
+            f"this takes one id, got {type(key).__name__}; for several use users or items"
+        )
+    return key
 
 
 def _column(table, name):
@@ -225,7 +275,8 @@ def _read_columns(table, names):
         when = columns["timestamp"]
         is_time = pd.api.types.is_any_real_numeric_dtype(when)
         if not (is_time or pd.api.types.is_datetime64_any_dtype(when)):
-            advice = f"convert it with pd.to_datetime(table[{names['timestamp']!r}])"
+            column = f"table[{names['timestamp']!r}]"
+            advice = f"first do {column} = pd.to_datetime({column})"
             raise TypeError(f"{names['timestamp']} must hold numbers or datetimes; {advice}")
         if when.isna().any():
             raise ValueError(f"{names['timestamp']} is missing in {when.isna().sum()} rows")
@@ -280,18 +331,22 @@ def _positions(wanted, ids, titles, name):
     found = pd.Index(ids).get_indexer(wanted)
     for k in np.flatnonzero(found < 0):
         key = wanted[k].item() if isinstance(wanted[k], np.generic) else wanted[k]
-        if titles is None:
-            like = f"ids are {ids.dtype}, such as {ids.tolist()[0]!r}"
-            raise LookupError(f"there is no {name} with id {key!r}; {like}")
-        same = np.flatnonzero(titles == key)
+        same = [] if titles is None else np.flatnonzero(titles == key)
         if len(same) > 1:
             several = ", ".join(repr(one) for one in ids[same].tolist())
             raise LookupError(f"{len(same)} {name}s are called {key!r}: choose from ids {several}")
         if not len(same):
-            close = [title for title in titles if str(key).casefold() in title.casefold()]
-            close = close or difflib.get_close_matches(str(key), titles.tolist(), 1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise LookupError(f"there is no {name} with id or title {key!r}{hint}")
+            names = [one for one in (ids if titles is None else titles) if isinstance(one, str)]
+            close = [one for one in names if str(key).casefold() in one.casefold()]
+            close = close or difflib.get_close_matches(str(key), names, 1)
+            text = isinstance(ids.tolist()[0], str)
+            hint = f"ids are {'text' if text else 'numbers'}, such as {ids.tolist()[0]!r}"
+            if not text and isinstance(key, str):
+                hint += "; read them as text (dtype=str) to keep leading zeros"
+            hint = f"did you mean {close[0]!r}?" if close else hint
+            raise LookupError(
+                f"there is no {name} with id{' or title' * (titles is not None)} {key!r}; {hint}"
+            )
         found[k] = same[0]
     return found
 
@@ -375,6 +430,9 @@ def check_positions(name: str, values, size: int) -> np.ndarray:
 
 def check_position(name: str, value, size: int) -> int:
     """Return `value` as a position under `size`, or raise IndexError or TypeError."""
+    if isinstance(value, str):
+        what = f"{name} must be a position, got {value!r}"
+        raise TypeError(f"{what}; Ratings.user and .item translate ids and titles")
     position = check_count(name, value, low=None)
     if not 0 <= position < size:
         raise IndexError(f"{name} is {position}, but positions (not ids) are 0 to {size - 1}")

@@ -203,7 +203,7 @@ def test_your_own_ratings_in_ten_lines(tmp_path, monkeypatch, capsys):
             "reader": rng.choice(["ann", *(f"reader {k}" for k in range(50))], 1000),
             "isbn": rng.choice(isbns, 1000),
             "grade": rng.integers(0, 11, 1000),
-            "day": rng.permutation(1000),
+            "day": pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.permutation(1000), unit="D"),
         }
     )
     table["title"] = "The book " + table["isbn"]
@@ -217,10 +217,15 @@ def test_your_own_ratings_in_ten_lines(tmp_path, monkeypatch, capsys):
     )
     assert scope["ratings"].R.nnz == len(graded)
     assert scope["ratings"].scale == (1, 10)
-    printed = capsys.readouterr().out.splitlines()
+    titles = scope["ratings"].titles
     read = set(graded.loc[graded["reader"] == "ann", "title"])
-    assert len(printed) == 5
-    assert all(title.startswith("The book ") and title not in read for title in printed)
+    assert len(scope["books"]) == len(scope["others"]) == 5
+    assert all(title.startswith("The book ") for title in titles)
+    assert not read & set(titles[scope["books"]])
+    assert titles[scope["books"][0]] in capsys.readouterr().out
+    assert not set(scope["books"][:2]) & set(scope["others"])
+    predicted = scope["model"].V @ scope["newcomer"]
+    assert np.isclose(scope["shares"].sum() + scope["base"], predicted[scope["others"][0]])
     model, ratings = alsnb.load_model(tmp_path / "books.npz", with_ratings=True)
     assert ratings.user("ann") == scope["ratings"].user("ann")
     assert np.array_equal(model.V, scope["model"].V)

@@ -106,8 +106,8 @@ def test_users_and_items_by_id_or_title():
 @pytest.mark.parametrize(
     ("find", "one", "message"),
     [
-        ("user", 3, "there is no user with id 3; ids are int64"),
-        ("user", "5", "there is no user with id '5'; ids are int64"),
+        ("user", 3, "there is no user with id 3; ids are numbers, such as 1"),
+        ("user", "5", "there is no user with id '5'; ids are numbers, such as 1"),
         ("users", [1, 2], "there is no user with id 2"),
         ("item", 60, "there is no film with id or title 60"),
         ("items", ["Brasil (1985)"], "'Brasil (1985)'; did you mean 'Brazil (1985)'?"),
@@ -240,7 +240,9 @@ def test_on_duplicate_is_one_of_three():
 
 def test_other_tables_and_matrices_must_fit():
     ratings = Ratings.from_table(GOOD)
-    with pytest.raises(LookupError, match="there is no user with id '1'; ids are int64"):
+    with pytest.raises(
+        LookupError, match="there is no user with id '1'; ids are numbers, such as 1"
+    ):
         ratings.to_matrix(GOOD.astype({"user_id": str}))
     with pytest.raises(LookupError, match="there is no item with id 30"):
         ratings.to_matrix(table((1, 30, 4)))
@@ -550,9 +552,47 @@ def test_plays_with_empty_ids_and_dates_as_text():
     with pytest.raises(ValueError, match="artist-mbid is missing in 1 rows"):
         Ratings.from_table(plays, **names)
     plays = plays.dropna()
-    with pytest.raises(TypeError, match=r"convert it with pd.to_datetime\(table\['when'\]\)"):
+    with pytest.raises(
+        TypeError, match=r"first do table\['when'\] = pd.to_datetime\(table\['when'\]\)"
+    ):
         Ratings.from_table(plays, **names)
     plays["when"] = pd.to_datetime(plays["when"])
     ratings = Ratings.from_table(plays, **names)
     test = ratings.to_table(alsnb.split_by_time(ratings, 0.34)[1])
     assert test.to_numpy().tolist() == [["00001411", "3bd73256", 897]]
+
+
+def test_a_grown_model_keeps_whose_rows_are_whose(tmp_path):
+    """New ids come last, even if they would be the first in a table that is sorted."""
+    table = pd.DataFrame({"user_id": list("bbc"), "item_id": [7, 9, 9], "rating": [1.0, 5.0, 3.0]})
+    ratings = Ratings.from_table(table, titles={7: "Brazil"}, item_name="film")
+    model = alsnb.ALS(n_factors=2).fit(ratings, 2, rng=0, verbose=False)
+    model, R = model.append(([0, 1], [4.0, 6.0]), ratings)
+    model, R = model.append(([2], [2.0]), R, "items")
+    grown = ratings.with_matrix(R, user_ids=["a"], item_ids=[1], titles=["Alien"])
+    assert [grown.user(one) for one in "bca"] == [0, 1, 2]
+    assert grown.titles.tolist() == ["Brazil", "9", "Alien"] and grown.item_name == "film"
+    assert [grown.item(one) for one in (7, 9, 1, "Alien")] == [0, 1, 2, 2]
+    assert grown.item_ids.dtype == ratings.item_ids.dtype
+    assert grown.scale == (1, 6)  # wider, for the new rating
+    assert np.array_equal(grown.R.toarray(), R.toarray())
+    path = model.save(tmp_path / "grown.npz", grown)
+    assert alsnb.load_model(path, with_ratings=True)[1].user("a") == 2
+    with pytest.raises(ValueError, match="3 × 3 but there are 2 user_ids and 2 item_ids; name"):
+        ratings.with_matrix(R)
+    with pytest.raises(TypeError, match=r"got csr_array; .* ratings.with_matrix\(R\)"):
+        model.save(path, R)
+
+
+def test_options_that_there_are_not_are_refused_first():
+    with pytest.raises(TypeError, match="no option 'title'"):
+        Ratings.from_table(pd.DataFrame(), title="title")
+
+
+@pytest.mark.parametrize("keys", [[1], (1,), np.array([1])])
+def test_one_is_not_several(keys):
+    table = pd.DataFrame({"user_id": [1, 1], "item_id": [1, 2], "rating": [1.0, 2.0]})
+    ratings = Ratings.from_table(table)
+    for one in (ratings.user, ratings.item):
+        with pytest.raises(TypeError, match="takes one id"):
+            one(keys)
