@@ -99,13 +99,16 @@ def share_out(ranges, pool, n_workers, solve_range):
     waiting = deque(ranges)
 
     def work(_):
-        try:
-            while True:
-                solve_range(waiting.popleft())
-        except IndexError:
-            return
-        finally:
-            waiting.clear()
+        while waiting:
+            try:
+                rows = waiting.popleft()
+            except IndexError:  # another thread was faster
+                return
+            try:
+                solve_range(rows)
+            except BaseException:
+                waiting.clear()
+                raise
 
     try:
         list(pool.map(work, range(min(n_workers, len(ranges)))))

@@ -385,6 +385,8 @@ def check_ratings(R, name: str = "R", dtype=None, *, empty: bool = False) -> sp.
     dtype = check_dtype(dtype or (R.dtype if R.dtype == np.float32 else np.float64))
     R = R if R.format in ("csr", "csc", "coo") else R.tocsr()
     csr = sp.csr_array(R)
+    if csr.nnz and not 0 <= csr.indices.min() <= csr.indices.max() < csr.shape[1]:
+        raise ValueError(f"{name} is damaged: its indices do not fit its shape {csr.shape}")
     if not csr.has_canonical_format:
         csr = csr.copy()
         csr.sum_duplicates()

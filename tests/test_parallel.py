@@ -293,6 +293,19 @@ def test_a_workers_error_comes_as_it_is(left, monkeypatch, executor, n_workers):
     assert left() == []
 
 
+@pytest.mark.parametrize("error", [IndexError, MemoryError])
+def test_no_error_of_a_thread_is_lost(monkeypatch, left, error):
+    """An IndexError, too, though it is also what an empty queue says."""
+
+    def broken(*args):
+        raise error("broken")
+
+    monkeypatch.setattr("alsnb.parallel.solve_rows", broken)
+    with pytest.raises(error, match="broken"):
+        in_time(fit, R, executor="threads", n_workers=2)
+    assert left() == []
+
+
 @pytest.mark.parametrize(("executor", "n_workers"), [("threads", 2), ("processes", 2)])
 def test_an_error_of_the_callback_leaves_nothing(left, executor, n_workers):
     seen = []

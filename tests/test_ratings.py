@@ -596,3 +596,12 @@ def test_one_is_not_several(keys):
     for one in (ratings.user, ratings.item):
         with pytest.raises(TypeError, match="takes one id"):
             one(keys)
+
+
+@pytest.mark.parametrize("column", [-1, 2])
+def test_indices_beyond_the_matrix_are_refused(column):
+    """Compiled code would read what lies beside the factors in memory."""
+    R = sp.csr_array(np.ones((2, 2)))
+    R.indices[1] = column
+    with pytest.raises(ValueError, match="R is damaged: its indices do not fit its shape"):
+        alsnb.ALS(n_factors=2).fit(R, verbose=False)
