@@ -350,11 +350,12 @@ def _openblas() -> ctypes.CDLL | None:
         return None
     import scipy_openblas32
 
-    names = sorted(Path(scipy_openblas32.get_lib_dir()).glob("*scipy_openblas*"))
-    name = next(name for name in names if {".so", ".dylib", ".dll"} & set(name.suffixes))
-    library = ctypes.CDLL(str(name))
-    library.scipy_openblas_set_num_threads(1)  # a row is too little work to share
-    return library
+    for path in sorted(Path(scipy_openblas32.get_lib_dir()).glob("*scipy_openblas*")):
+        if {".so", ".dylib", ".dll"} & set(path.suffixes):
+            library = ctypes.CDLL(str(path))
+            library.scipy_openblas_set_num_threads(1)  # a row is too little work to share
+            return library
+    return None
 
 
 def which_blas() -> str:
