@@ -43,18 +43,13 @@ def calculate_residuals(R, U, V, *, clip: tuple[float, float] | None = None) -> 
     array([-1.,  2.,  0.])
     """
     R, clip = check_ratings(R), check_clip(clip)
-    predicted = predict_pairs(rows_of(R), R.indices, *check_factors(R, U, V))
-    return R.data - (predicted if clip is None else np.clip(predicted, *clip))
-
-
-def predict_pairs(users, items, U, V) -> np.ndarray:
-    """u_i · v_j of pairs, a chunk at a time; unchecked."""
-    predicted = np.empty(len(users), dtype=np.result_type(U, V))
+    U, V = check_factors(R, U, V)
+    users, predicted = rows_of(R), np.empty(R.nnz, dtype=np.result_type(U, V))
     step = max(1, _CHUNK // max(1, U.shape[1]))
-    for start in range(0, len(users), step):
+    for start in range(0, R.nnz, step):
         part = slice(start, start + step)
-        np.einsum("kf,kf->k", U[users[part]], V[items[part]], out=predicted[part])
-    return predicted
+        np.einsum("kf,kf->k", U[users[part]], V[R.indices[part]], out=predicted[part])
+    return R.data - (predicted if clip is None else np.clip(predicted, *clip))
 
 
 def calculate_rmse(R, U, V, *, clip: tuple[float, float] | None = None) -> float:

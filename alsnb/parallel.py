@@ -34,20 +34,15 @@ def count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def count_operations(n_ratings, n_factors: int) -> np.ndarray:
-    """Multiplications that solving a row with n ratings takes, and 500 more for its overhead.
-
-    They are for the product, Cholesky's method, and gathering; with fewer ratings than factors the
-    smaller system of the push-through identity is solved.
-    """
-    n, f = np.asarray(n_ratings, dtype=float), n_factors
-    large, small = n * f**2 / 2 + f**3 / 6, n**2 * f / 2 + n**3 / 6
-    return np.where(n >= f, large, small) + 4 * n * f + 500
-
-
 def cut_rows(indptr, n_factors: int, n_ranges: int) -> list[tuple[int, int]]:
-    """Cut the rows of a CSR matrix into ranges (start, stop) of about equal cost."""
-    cost = np.cumsum(count_operations(np.diff(indptr), n_factors))
+    """Cut the rows of a CSR matrix into ranges (start, stop) of about equal cost.
+
+    What counts are multiplications: those of the product, of Cholesky's method, of gathering, and
+    500 for the overhead of a row. With fewer ratings than factors the system is the smaller one.
+    """
+    n, f = np.diff(indptr).astype(float), n_factors
+    large, small = n * f**2 / 2 + f**3 / 6, n**2 * f / 2 + n**3 / 6
+    cost = np.cumsum(np.where(n >= f, large, small) + 4 * n * f + 500)
     marks = np.linspace(0, cost[-1] if len(cost) else 0, n_ranges + 1)[1:-1]
     edges = [0, *np.searchsorted(cost, marks).tolist(), len(cost)]
     return [(start, stop) for start, stop in pairwise(edges) if stop > start]
