@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import scipy.sparse as sp
 
-from .metrics import calculate_rmse
+from .metrics import calculate_rmse, residuals_of, root_mean_square
 from .model import ALS, Factorization
 from .parallel import EXECUTORS, alternate_on_cluster, open_executor
 from .ratings import check_count, check_dtype, check_number, check_ratings, count_ratings
@@ -399,15 +399,14 @@ def iterate(
         if callable(model) and (R_test is not None or callback is not None or last):
             model = model()
         if R_test is not None:
-            test.append(calculate_rmse(R_test, model.U, model.V))
+            test.append(root_mean_square(residuals_of(R_test, model.U, model.V)))
             line += f"   test RMSE {test[-1]:.4f}"
         if verbose:
             print(line)
         if callback is not None:
             stop = callback(iteration, model.U, model.V)
             last |= isinstance(stop, (bool, np.bool_)) and bool(stop)
-        change = abs(np.diff(objectives[-2:]))
-        if last or (iteration > 1 and change < tol * objectives[-2]):
+        if last or (iteration > 1 and abs(objectives[-2] - objectives[-1]) < tol * objectives[-2]):
             break
     model = model() if callable(model) else model
     return model.replace(

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .als import check_books, iterate, start
-from .metrics import calculate_residuals, squared_norms
+from .metrics import calculate_residuals, residuals_of, squared_norms
 from .model import ALS, Factorization
 from .ratings import check_dtype, check_number, check_ratings, count_ratings, rows_of
 
@@ -125,8 +125,7 @@ def gradient_descent(
         norms = [
             squared_norms(X, n, reg_exponent) for X, n in zip((U, V), count_ratings(R), strict=True)
         ]
-        residuals = calculate_residuals(R, U, V)
-        return np.sum(np.square(residuals), dtype=float), lambda_reg * sum(norms)
+        return np.sum(np.square(residuals_of(R, U, V)), dtype=float), lambda_reg * sum(norms)
 
     path = steps(*start(R, settings.n_factors, rng, dtype))
     _, *first = next(path)  # the start, which is no iteration

@@ -43,13 +43,22 @@ def calculate_residuals(R, U, V, *, clip: tuple[float, float] | None = None) -> 
     array([-1.,  2.,  0.])
     """
     R, clip = check_ratings(R), check_clip(clip)
-    U, V = check_factors(R, U, V)
+    return residuals_of(R, *check_factors(R, U, V), clip)
+
+
+def residuals_of(R, U, V, clip=None) -> np.ndarray:
+    """`calculate_residuals`, unchecked: for loops whose R has been checked once."""
     users, predicted = rows_of(R), np.empty(R.nnz, dtype=np.result_type(U, V))
     step = max(1, _CHUNK // max(1, U.shape[1]))
     for start in range(0, R.nnz, step):
         part = slice(start, start + step)
         np.einsum("kf,kf->k", U[users[part]], V[R.indices[part]], out=predicted[part])
     return R.data - (predicted if clip is None else np.clip(predicted, *clip))
+
+
+def root_mean_square(residuals) -> float:
+    """RMSE of residuals."""
+    return float(np.sqrt(np.mean(np.square(residuals), dtype=float)))
 
 
 def calculate_rmse(R, U, V, *, clip: tuple[float, float] | None = None) -> float:
@@ -62,8 +71,7 @@ def calculate_rmse(R, U, V, *, clip: tuple[float, float] | None = None) -> float
     >>> round(calculate_rmse(R, np.array([[3.0], [1.0]]), np.array([[2.0], [1.0]])), 4)
     1.291
     """
-    residuals = calculate_residuals(R, U, V, clip=clip)
-    return float(np.sqrt(np.mean(np.square(residuals), dtype=float)))
+    return root_mean_square(calculate_residuals(R, U, V, clip=clip))
 
 
 def calculate_mae(R, U, V, *, clip: tuple[float, float] | None = None) -> float:

@@ -141,8 +141,8 @@ class Ratings:
         >>> Ratings.from_table(table, titles={7: "Brazil"}, on_duplicate="last").titles
         array(['Brazil'], dtype=object)
         """
-        known = {field.name for field in fields(cls)} - {"R", "user_ids", "item_ids", "table"}
-        if wrong := set(about) - known:
+        options = {field.name for field in fields(cls)} - {"R", "user_ids", "item_ids", "table"}
+        if wrong := set(about) - options:
             raise TypeError(f"from_table has no option {wrong.pop()!r}; see help(Ratings)")
         if on_duplicate not in ("error", "last", "mean"):
             raise ValueError(
@@ -225,19 +225,17 @@ class Ratings:
             raise ValueError(
                 f"R is {R.shape[0]} × {R.shape[1]} but there are {ids}; name the new ones"
             )
-        table = {"user_id": users[rows_of(R)], "item_id": items[R.indices], "rating": R.data}
         names = np.concatenate([self.titles, new])
         changes = {"user_ids": users, "item_ids": items, "titles": names}
         changes["scale"] = min(self.scale[0], R.data.min()), max(self.scale[1], R.data.max())
-        return replace(self, R=R, table=pd.DataFrame(table), **changes)
+        return replace(self, R=R, table=_to_table(R, users, items), **changes)
 
     def to_table(self, R) -> pd.DataFrame:
         """A matrix like R as a table of user_id, item_id and rating, user by user."""
         R = check_ratings(R)
         if R.shape != self.R.shape:
             raise ValueError(f"the matrix is {R.shape} but R {self.R.shape}")
-        users, items = self.user_ids[rows_of(R)], self.item_ids[R.indices]
-        return pd.DataFrame({"user_id": users, "item_id": items, "rating": R.data})
+        return _to_table(R, self.user_ids, self.item_ids)
 
 
 def _one(key):
@@ -321,6 +319,11 @@ def _to_matrix(table, user_ids, item_ids):
     shape = len(user_ids), len(item_ids)
     places = users.astype(np.int32), items.astype(np.int32)
     return sp.coo_array((table["rating"].to_numpy(), places), shape=shape).tocsr()
+
+
+def _to_table(R, user_ids, item_ids):
+    users, items = user_ids[rows_of(R)], item_ids[R.indices]
+    return pd.DataFrame({"user_id": users, "item_id": items, "rating": R.data})
 
 
 def _positions(wanted, ids, titles, name):
