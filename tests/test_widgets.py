@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from alsnb import Ratings, damped_means, most_informative_items, top_items
 
-widgets = pytest.importorskip("alsnb.widgets")
+widgets = pytest.importorskip("alsnb.widgets.rating")
 
 TITLES = ["Misérables, Les (1995)", "Alien (1979)", "Aliens (1986)", "Ran (1985)", "M (1931)"]
 TITLES += ["Amélie (2001)", "Straße, Die (1954)", "Ésta es la alien vida (2000)", "Foo™ (2009)"]

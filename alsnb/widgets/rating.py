@@ -1,4 +1,4 @@
-"""Front ends in ipywidgets (the extra ``widgets``); what they show, other modules compute."""
+"""Rate movies, and see what is recommended because of it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ from unicodedata import combining, normalize
 
 import numpy as np
 
-from .bayes import most_informative_items
-from .model import Factorization, top_items
-from .plotting import MORE_COLOURS
-from .ratings import Ratings, check_count, check_position, check_row, damped_means
-
-try:
-    import ipywidgets as ipw
-except ImportError as error:
-    raise ImportError("alsnb.widgets needs ipywidgets: pip install 'alsnb[widgets]'") from error
+from ..bayes import most_informative_items
+from ..model import Factorization, top_items
+from ..plotting import MORE_COLOURS
+from ..ratings import Ratings, check_count, check_position, check_row, damped_means
+from .base import ipw
 
 _SIDE, _LINE = 8, "border-left:1px solid"  # of a bar: em to either side, and what is between
 

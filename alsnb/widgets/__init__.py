@@ -1,0 +1,8 @@
+"""Front ends in ipywidgets (the extra ``widgets``), one module each, chapter by chapter.
+
+Their numbers and pictures come from plain functions, which are tested without a browser.
+"""
+
+from .rating import RatingWidget
+
+__all__ = ["RatingWidget"]
