@@ -12,6 +12,7 @@ TITLES = [
     "Godfather: Part II, The (1974)",
     "Misérables, Les (1995)",
     "Ace™ (1996)",
+    "Wallace & Gromit (1996)",
 ]
 
 
@@ -27,6 +28,8 @@ TITLES = [
         ("miserables", [5]),
         ("les misérables", [5]),
         ("acetm", [6]),
+        ("wallace and gromit", [7]),
+        ("Wallace & Gromit", [7]),
         ("wars godfather", []),
         ("Zorro", []),
         ("", []),
@@ -39,3 +42,9 @@ def test_found(text, found):
 
 def test_positions_index_arrays():
     assert find_titles(TITLES, "").dtype == find_titles(TITLES, "star").dtype == int
+
+
+def test_of_equal_matches_the_weightier_comes_first():
+    weights = [0, 9, 1, 0, 5, 2, 0, 3]
+    assert find_titles(TITLES, "godfather", weights).tolist() == [4, 3]
+    assert find_titles(TITLES, "star", weights).tolist() == [2, 1]  # how it begins counts more

@@ -9,17 +9,19 @@ from unicodedata import normalize
 import numpy as np
 
 
-def find_titles(titles: Sequence[str], text: str) -> np.ndarray:
+def find_titles(titles: Sequence[str], text: str, weights=None) -> np.ndarray:
     """Return the positions of the titles that hold every word of a text.
 
-    Titles that begin with the text come first; otherwise the order is kept. A text without a
-    letter or a digit finds nothing.
+    Titles that begin with the text come first, and of these, as of the others, those of the highest
+    weight; otherwise the order is kept. A text without a letter or a digit finds nothing.
 
     Parameters
     ----------
     titles : sequence of str
     text : str
         What was typed.
+    weights : array, optional
+        A number for each title, such as how many ratings it has.
 
     Returns
     -------
@@ -36,7 +38,9 @@ def find_titles(titles: Sequence[str], text: str) -> np.ndarray:
     words = [word for word in map(squeeze, str(text).split()) if word]
     keys = [squeeze(str(title)) for title in titles] if words else []
     found = [k for k, key in enumerate(keys) if all(word in key for word in words)]
-    return np.array(sorted(found, key=lambda k: not keys[k].startswith("".join(words))), int)
+    weights = np.zeros(len(titles)) if weights is None else weights
+    start = "".join(words)
+    return np.array(sorted(found, key=lambda k: (not keys[k].startswith(start), -weights[k])), int)
 
 
 @lru_cache(maxsize=2**16)
@@ -48,5 +52,6 @@ def squeeze(text: str) -> str:
     >>> squeeze("Schindler’s List")
     'schindlerslist'
     """
-    text = normalize("NFKD", text.casefold()).casefold()  # ™ becomes TM, and then tm
+    text = text.casefold().replace("&", "and")
+    text = normalize("NFKD", text).casefold()  # ™ becomes TM, and then tm
     return "".join(character for character in text if character.isalnum())
