@@ -1,9 +1,10 @@
 """Run the notebooks afresh and write them in their normal form.
 
-``python notebooks/refresh.py [NOTEBOOK ...] [--check]`` takes all notebooks beside this file unless
-some are named. Each is cleared, executed from top to bottom in a fresh kernel, normalised, and
-replaced in one step; one that fails stays as it was. With ``--check`` nothing is run or written.
-README's picture is the factor map of chapter 03, written as ``factor-map.png`` beside it.
+``python notebooks/refresh.py [NOTEBOOK ...] [--check]`` takes all chapters and
+exercises unless some are named. Each is cleared, executed from top to bottom in a
+fresh kernel, normalised, and replaced in one step; one that fails stays as it was. With
+``--check`` nothing is run or written. README's picture is the factor map of chapter 03,
+written as ``factor-map.png`` beside it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 PICTURED = "03-sequential-als.ipynb"
+PICTURE = ("alt", "height", "width")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -37,21 +39,30 @@ class RefreshError(RuntimeError):
 
 
 def normalise(notebook: NotebookNode) -> NotebookNode:
-    """Return a copy with only what readers and comparisons need; doing it twice changes nothing.
+    """Return a copy with only what readers and comparisons need.
 
-    Metadata are kernel and language, of cells the sorted tags. A cell's id follows from its source,
-    so that inserting a cell changes no other. Executed cells count 1, 2, …; text printed in one go
-    is one output; errors lose their traceback, and widget views, which mean nothing to another
-    kernel, are gone; the random ids of styled tables become numbers.
+    Doing it twice changes nothing. Metadata are kernel and language; of cells the
+    sorted tags and, where there are slides, what is a slide and what is skipped; of
+    pictures their size and description. A cell's id follows from its source, so that
+    inserting a cell changes no other. Executed cells count 1, 2, …; text printed in one
+    go is one output; errors lose their traceback, and widget views, which mean nothing
+    to another kernel, are gone; the random ids of styled tables become numbers.
     """
     notebook = copy.deepcopy(notebook)
     notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     seen, tables, count = [], [], 0
-    for cell in notebook.cells:
+    slides = [
+        cell.metadata.get("slideshow", {}).get("slide_type", "skip")
+        for cell in notebook.cells
+    ]
+    for cell, slide in zip(notebook.cells, slides, strict=True):
         tags = sorted(set(cell.metadata.get("tags", [])))
-        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
-        cell.id = hashlib.sha256(f"{cell.cell_type} {cell.source}".encode()).hexdigest()[:8]
+        about = {"slideshow": {"slide_type": slide}} if set(slides) != {"skip"} else {}
+        cell.metadata = nbformat.from_dict(about | ({"tags": tags} if tags else {}))
+        cell.id = hashlib.sha256(
+            f"{cell.cell_type} {cell.source}".encode()
+        ).hexdigest()[:8]
         seen.append(cell.id)
         cell.id += f"-{seen.count(cell.id)}" if seen.count(cell.id) > 1 else ""
         if cell.cell_type != "code":
@@ -70,6 +81,11 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
                 output.traceback = [f"{output.ename}: {output.evalue}"]
             if "data" in output:
                 _normalise_data(output.data, tables)
+                picture = output.metadata.get("image/png", {})
+                picture = {key: picture[key] for key in PICTURE if key in picture}
+                output.metadata = nbformat.from_dict(
+                    {"image/png": picture} if picture else {}
+                )
             cell.outputs.append(output)
     return notebook
 
@@ -78,21 +94,27 @@ def _normalise_data(data: NotebookNode, tables: list[str]) -> None:
     data.pop(WIDGET_VIEW, None)
     if found := re.search(r'<table id="T_([0-9a-f]{5})"', data.get("text/html", "")):
         tables.append(found[1])
-        data["text/html"] = data["text/html"].replace(f"T_{found[1]}", f"T_{len(tables):05x}")
-        data["text/plain"] = re.sub("0x[0-9a-f]{6,16}", "0xADDRESS", data.get("text/plain", ""))
+        data["text/html"] = data["text/html"].replace(
+            f"T_{found[1]}", f"T_{len(tables):05x}"
+        )
+        data["text/plain"] = re.sub(
+            "0x[0-9a-f]{6,16}", "0xADDRESS", data.get("text/plain", "")
+        )
 
 
 def execute(notebook: NotebookNode, folder: Path, timeout: float = 120) -> NotebookNode:
     """Return a cleared copy, executed in a fresh kernel that works in `folder`.
 
-    A cell may take `timeout` seconds. Raises RefreshError if one takes longer, ends the kernel, or
-    fails without the tag ``raises-exception``.
+    A cell may take `timeout` seconds. Raises RefreshError if one takes longer, ends the
+    kernel, or fails without the tag ``raises-exception``.
     """
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.execution_count, cell.outputs = None, []
-    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", record_timing=False)
+    client = NotebookClient(
+        notebook, timeout=timeout, kernel_name="python3", record_timing=False
+    )
     client.resources = {"metadata": {"path": str(folder)}}
     client.extra_arguments = ["--log-level=ERROR"]
     started = []
@@ -128,19 +150,31 @@ def factor_map(notebook: NotebookNode) -> bytes | None:
     """PNG of the factor map, if this notebook draws one."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
-            if "plot_factor_map(" in cell.source and "image/png" in output.get("data", {}):
+            if "plot_factor_map(" in cell.source and "image/png" in output.get(
+                "data", {}
+            ):
                 return base64.b64decode(output.data["image/png"])
     return None
 
 
+def all_notebooks() -> list[Path]:
+    """Return the chapters, and then the exercises."""
+    folder = Path(__file__).resolve().parent
+    return [*sorted(folder.glob("*.ipynb")), *sorted(folder.glob("exercises/*.ipynb"))]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Refresh or check notebooks; returns the exit code, 1 if any of them failed."""
-    parser = argparse.ArgumentParser(prog="refresh.py", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="refresh.py", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("notebooks", nargs="*", type=Path, metavar="NOTEBOOK")
-    parser.add_argument("--check", action="store_true", help="run nothing; is the form normal?")
+    parser.add_argument(
+        "--check", action="store_true", help="run nothing; is the form normal?"
+    )
     options = parser.parse_args(arguments)
     failed = False
-    for path in options.notebooks or sorted(Path(__file__).resolve().parent.glob("*.ipynb")):
+    for path in options.notebooks or all_notebooks():
         start = time.perf_counter()
         try:
             notebook = nbformat.read(path, as_version=4)
@@ -150,7 +184,9 @@ def main(arguments: list[str] | None = None) -> int:
                 if path.name == PICTURED and (picture := factor_map(notebook)):
                     replace(path.with_name("factor-map.png"), picture)
             elif path.read_text(encoding="utf-8") != serialise(normalise(notebook)):
-                raise RefreshError("not in normal form; run refresh.py on it without --check")
+                raise RefreshError(
+                    "not in normal form; run refresh.py on it without --check"
+                )
             print(f"{path.name}: ok, {time.perf_counter() - start:.1f} s", flush=True)
         except (RefreshError, OSError, nbformat.reader.NotJSONError) as error:
             failed = True

@@ -2,6 +2,7 @@
 
 import ast
 import io
+import itertools
 import re
 import tokenize
 from pathlib import Path
@@ -12,9 +13,11 @@ import refresh
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-TAGS = {"nbval-ignore-output", "raises-exception"}
+EXERCISES = sorted((ROOT / "notebooks" / "exercises").glob("*.ipynb"))
+NBVAL_TAGS = {"nbval-ignore-output", "raises-exception"}
+TAGS = NBVAL_TAGS | {"setup", "given", "answer", "check", "hidden", "rubric"}
 FIRST_HEADINGS = ["What you'll do", "What you'll learn", "What you'll need"]
-LAST_HEADINGS = ["On your own", "In practice", "Further reading"]
+LAST_HEADINGS = ["What you have seen", "On your own", "In practice", "Further reading"]
 UNWANTED = {
     "an absolute path": r"/(home|Users|root|tmp|var/folders)/|\b[CD]:\\|site-packages",
     "a memory address": r"\b0x[0-9a-fA-F]{4,}",
@@ -72,7 +75,7 @@ def errors_are_announced(notebook):
         if raised != ("raises-exception" in tags(cell)):
             which = "raises without the" if raised else "does not raise, yet has the"
             yield f"cell {number} {which} tag raises-exception"
-        if tags(cell) >= TAGS:
+        if tags(cell) >= NBVAL_TAGS:
             yield f"cell {number} raises, so its output must be compared"
 
 
@@ -87,13 +90,17 @@ def few_outputs_are_ignored(notebook):
 
 
 def pictures_are_there(notebook):
-    """Nbval compares a figure's text only, so it misses neither a lost picture nor a bare one."""
+    """Nbval compares the text of a figure only: it misses a lost picture, and a bare one."""
     for number, cell in enumerate(code_cells(notebook)):
-        for data in (output.data for output in cell.outputs if "data" in output):
-            if data.get("text/plain", "").startswith("<Figure") and len(data) == 1:
+        for output in (output for output in cell.outputs if "data" in output):
+            text = output.data.get("text/plain", "")
+            if text.startswith(("<Figure", "Figure: ")) and "image/png" not in output.data:
                 yield f"cell {number} has lost its picture"
-            if "text/plain" not in data:
-                yield f"cell {number} shows {list(data)} without a text that nbval could compare"
+            if "text/plain" not in output.data:
+                yield f"cell {number} shows {list(output.data)} without a text to compare"
+            alt = output.metadata.get("image/png", {}).get("alt", "")
+            if "image/png" in output.data and len(alt) < 20:
+                yield f"cell {number} shows a picture without a description: use show(...)"
 
 
 def nothing_is_silenced(notebook):
@@ -131,7 +138,7 @@ def outputs_hold_nothing_local(notebook):
 
 def cells_are_short(notebook):
     for number, cell in enumerate(code_cells(notebook)):
-        if not 0 < (length := len(cell.source.splitlines())) <= 20:
+        if not 0 < (length := len(cell.source.splitlines())) <= 15:
             yield f"cell {number} has {length} lines"
 
 
@@ -148,16 +155,41 @@ def imports_are_at_the_top(notebook):
                 yield f"cell {number} imports: {ast.unparse(node)}"
 
 
+def prose(notebook):
+    """All text without its blocks of code."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return re.sub(r"(?ms)^(```|~~~).*?^\1", "", text).replace("’", "'")
+
+
 def headings_are_the_fixed_ones(notebook):
-    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    prose = re.sub(r"(?ms)^(```|~~~).*?^\1", "", prose).replace("’", "'")
     if not notebook.cells or not re.match(r"# \S", notebook.cells[0].source):
         yield "the first cell does not begin with a title"
-    if len(re.findall(r"(?m)^# ", prose)) != 1:
+    if len(re.findall(r"(?m)^# ", prose(notebook))) != 1:
         yield "there is not exactly one title"
-    headings = [heading.strip() for heading in re.findall(r"(?m)^## (.*)$", prose)]
-    if headings[:3] != FIRST_HEADINGS or headings[-3:] != LAST_HEADINGS or len(headings) < 6:
+    headings = [heading.strip() for heading in re.findall(r"(?m)^## (.*)$", prose(notebook))]
+    if headings[:3] != FIRST_HEADINGS or headings[-4:] != LAST_HEADINGS or len(headings) < 8:
         yield f"its headings (##) are {headings}, not {FIRST_HEADINGS}, …, {LAST_HEADINGS}"
+
+
+def opens_with_a_question_and_something_to_see(notebook):
+    before = list(itertools.takewhile(lambda cell: "## " not in cell.source, notebook.cells))
+    if "?" not in notebook.cells[0].source:
+        yield "the first cell asks no question"
+    outputs = [output for cell in before for output in cell.get("outputs", [])]
+    if not any({"image/png", "text/html"} & set(output.get("data", {})) for output in outputs):
+        yield "there is no picture or table before the first heading"
+
+
+def asks_three_guesses(notebook):
+    guesses = len(re.findall(r"(?m)^\*\*Predict first", prose(notebook)))
+    if guesses < 3:
+        yield f"{guesses} times 'Predict first', not three times"
+
+
+def has_about_ten_slides(notebook):
+    slides = [cell.metadata.get("slideshow", {}).get("slide_type") for cell in notebook.cells]
+    if not 8 <= slides.count("slide") <= 14:
+        yield f"{slides.count('slide')} cells are slides, not about ten"
 
 
 CHECKS = [
@@ -173,7 +205,11 @@ CHECKS = [
     cells_are_short,
     imports_are_at_the_top,
     headings_are_the_fixed_ones,
+    opens_with_a_question_and_something_to_see,
+    asks_three_guesses,
+    has_about_ten_slides,
 ]
+ANY_NOTEBOOK = CHECKS[: CHECKS.index(cells_are_short)]  # exercises have a form of their own
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -187,7 +223,16 @@ def test_hygiene(path, check):
     assert list(check(read(path))) == []
 
 
-@each_notebook
+each_exercise = pytest.mark.parametrize("path", EXERCISES, ids=lambda path: path.stem)
+
+
+@each_exercise
+@pytest.mark.parametrize("check", ANY_NOTEBOOK, ids=lambda check: check.__name__)
+def test_hygiene_of_exercises(path, check):
+    assert list(check(read(path))) == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS + EXERCISES, ids=lambda path: "/".join(path.parts[-2:]))
 def test_in_normal_form(path):
     notebook = read(path)
     nbformat.validate(notebook)
@@ -201,7 +246,8 @@ def test_in_normal_form(path):
 
 def test_numbered_without_gaps():
     everywhere = [p for p in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_" not in str(p)]
-    assert sorted(everywhere) == NOTEBOOKS, "a notebook lies in a folder of its own"
+    assert sorted(everywhere) == sorted(NOTEBOOKS + EXERCISES), "a notebook lies elsewhere"
+    assert [path.name for path in EXERCISES] == [path.name for path in NOTEBOOKS]
     numbers = [path.name.split("-")[0] for path in NOTEBOOKS]
     assert numbers and numbers == [f"{number + 1:02}" for number in range(len(numbers))]
 
@@ -220,6 +266,7 @@ def test_links_to_its_neighbours(path):
     links = [set(link.findall(line)) for source in cells for line in source.splitlines()]
     known = {other.name for other in NOTEBOOKS}
     assert set().union(*links) <= known, "a link leads nowhere"
+    assert f"(exercises/{path.name})" in "\n".join(cells), "no link to its exercises"
     assert any({other.name for other in neighbours} <= found for found in links), "no such line"
 
 
