@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 from base64 import b64encode
 from itertools import pairwise
@@ -15,6 +16,7 @@ from .ratings import Ratings, check_ratings, count_ratings, rows_of
 from .ridge import solve_row
 
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#666666"
+GROUP_COLOURS = (ORANGE, PURPLE, GREEN)  # of kinds of items
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY)  # told apart by every kind of eye, and in print
 MORE_COLOURS = (*COLOURS, "#E69F00", "#56B4E9", "#000000")  # on screens
 
@@ -185,16 +187,119 @@ def plot_row_contours(Y, r, penalty: float, path=None, *, ax: Axes | None = None
     return ax
 
 
-def plot_factor_map(points, titles, labelled, *, ax: Axes | None = None) -> Axes:
-    """Movies as dots in two directions of factor space, those in `labelled` by their titles."""
-    ax = _axes(ax, "Movies that the same people like lie close together", "first direction",
-               "second direction", (8.4, 6.4))  # fmt: skip
-    ax.plot(*points.T, "o", color=GREY, ms=3, mew=0, alpha=0.35)
-    for j in labelled:
-        ax.plot(*points[j], "o", color=BLUE, ms=4)
-        ax.annotate(titles[j], points[j], (4, 2), textcoords="offset points", fontsize="small")
-    ax.set_aspect("equal")
+def plot_factor_map(
+    points, titles, labelled, *, groups=None, ends=None, ax: Axes | None = None
+) -> Axes:
+    """Movies as dots in two directions of factor space, with as many titles as there is room for.
+
+    `labelled` are positions, the most important first; a title that would cover another, or a
+    dot, is left out. `groups` maps the names of at most three groups to their dots, a mask each;
+    `ends` says what lies at the ends of the axes: ((left, right), (bottom, top)).
+    """
+    ax = _axes(ax, "Two directions in which people's tastes differ", "first direction",
+               "second direction", (9.4, 8.8))  # fmt: skip
+    ax.plot(*points.T, "o", color=GREY, ms=5, mew=0, alpha=0.7)
+    for (name, members), colour in zip((groups or {}).items(), GROUP_COLOURS, strict=False):
+        ax.plot(*points[members].T, "o", color=colour, ms=7, mew=0, label=f"● {name}")
+    if groups:
+        ax.plot([], [], color=GREY, label="● both, or neither")
+        ax.set_title(ax.get_title(), pad=30, fontsize="x-large")
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False,
+                  handlelength=0, handletextpad=0, markerscale=0, labelcolor="linecolor",
+                  columnspacing=1.2, prop={"size": "large", "weight": "bold"})  # fmt: skip
+    for axis, names in zip("xy", ends or (), strict=False):
+        for end, name in enumerate(names):
+            name = f"{name} →" if end else f"← {name}"
+            if axis == "x":
+                where, style = (end, -0.013), {"ha": ("left", "right")[end], "va": "top"}
+            else:
+                where, style = (-0.013, end), {"ha": "right", "va": ("bottom", "top")[end]}
+                style["rotation"] = 90
+            ax.text(*where, name, transform=ax.transAxes, fontsize="large", weight="bold", **style)
+    ax.set(aspect="equal", xticks=[], yticks=[])
+    ax.margins(0.06)
+    _label_dots(ax, points, labelled, [short_title(titles[j]) for j in labelled])
     return ax
+
+
+def _label_dots(ax, points, labelled, names):
+    """Write names beside their dots, as far as there is room."""
+    ax.figure.draw_without_rendering()  # so that axes and texts have sizes
+    pixels = ax.transData.transform(points)
+    per_point = ax.figure.dpi / 72
+    texts = [
+        ax.annotate(name, points[j], (0, 0), textcoords="offset points", fontsize=9.5,
+                    ha="left", va="bottom")
+        for j, name in zip(labelled, names, strict=True)
+    ]  # fmt: skip
+    sizes = [text.get_window_extent().size for text in texts]
+    corners = place_labels(pixels[labelled], sizes, pixels, ax.bbox.extents, gap=5 * per_point)
+    for text, corner, j in zip(texts, corners, labelled, strict=True):
+        if corner is None:
+            text.remove()
+        else:
+            text.set_position((corner - pixels[j]) / per_point)
+            text.set_in_layout(False)
+
+
+def place_labels(points, sizes, obstacles, limits, *, gap: float = 5, rings: int = 1) -> list:
+    """Find a place beside its point for each label, so that none covers another or an obstacle.
+
+    Parameters
+    ----------
+    points, sizes : array-like, shape (n_labels, 2)
+        Where each label belongs, and its width and height; the first ones choose first.
+    obstacles : array-like, shape (n, 2)
+        Points that stay free.
+    limits : (left, low, right, high)
+        No label passes them.
+    gap : float
+        Between a point and its label.
+    rings : int
+        Look up to so many gaps away from the point.
+
+    Returns
+    -------
+    list
+        Of each label the corner with the lowest coordinates; None where there is no room.
+
+    Examples
+    --------
+    >>> points = [[5, 5], [6, 5]]
+    >>> place_labels(points, [[10, 2], [10, 2]], points, (0, 0, 20, 20), gap=1)
+    [array([0., 6.]), array([7., 4.])]
+    """
+    free = 0.7 * gap * np.array([-1, -1, 1, 1])
+    taken = np.tile(np.asarray(obstacles, float), 2) + free
+    left, low, right, high = limits
+    corners = []
+    for point, size in zip(np.asarray(points, float), np.asarray(sizes, float), strict=True):
+        corners.append(None)
+        for side in (ring * np.array(side) for ring in range(1, rings + 1) for side in _SIDES):
+            corner = point + gap * side - size * (1 - np.sign(side)) / 2
+            x, y = corner + size
+            inside = left <= corner[0] and low <= corner[1] and x <= right and y <= high
+            free_x = (corner[0] >= taken[:, 2]) | (x <= taken[:, 0])
+            if inside and (free_x | (corner[1] >= taken[:, 3]) | (y <= taken[:, 1])).all():
+                corners[-1], taken = corner, np.vstack([taken, [*corner, x, y]])
+                break
+    return corners
+
+
+_SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
+
+
+def short_title(title: str, width: int = 36) -> str:
+    """Return a title without its year, with its article in front, and cut if it is long.
+
+    Examples
+    --------
+    >>> short_title("Godfather, The (1972)")
+    'The Godfather'
+    """
+    title = re.sub(r"( \(.*\))? \(\d{4}\)$", "", str(title))
+    title = re.sub(r"^(.*), (The|An?|Il|La|Les?|Das)$", r"\2 \1", title)
+    return title if len(title) <= width else title[: width - 1].rstrip(" ,:") + "…"
 
 
 def plot_row_ranges(n_users=12, n_items=9, n_ranges=3, *, ax: Axes | None = None) -> Axes:

@@ -142,6 +142,56 @@ def test_factor_map_labels_only_what_it_is_told():
     assert lines(ax)[0].tolist() == np.eye(3, 2).tolist()
 
 
+def test_factor_map_names_its_groups_and_the_ends_of_its_axes():
+    points, early = np.random.default_rng(0).normal(size=(200, 2)), np.arange(200) < 50
+    titles = np.array([f"Movie {j}, The (1999)" for j in range(200)])
+    ends = ("W", "E"), ("S", "N")
+    groups = {"early": early, "late": ~early}
+    ax = plotting.plot_factor_map(points, titles, np.arange(200), groups=groups, ends=ends)
+    dots = {line.get_label(): line for line in ax.get_lines()}
+    for name, colour in (("early", plotting.ORANGE), ("late", plotting.PURPLE)):
+        assert dots[f"● {name}"].get_xydata().tolist() == points[groups[name]].tolist()
+        assert dots[f"● {name}"].get_color() == colour
+    shown = [text.get_text() for text in ax.texts]
+    assert shown[:4] == ["← W", "E →", "← S", "N →"]
+    names = ax.texts[4:]
+    assert 20 < len(names) < 200 and names[0].get_text().startswith("The Movie")
+    boxes = np.array([name.get_window_extent().extents for name in names])
+    left, low, right, high = boxes.T
+    apart = (left[:, None] >= right) | (right[:, None] <= left)
+    apart |= (low[:, None] >= high) | (high[:, None] <= low) | np.eye(len(names), dtype=bool)
+    assert apart.all(), "names lie on one another"
+    x, y = ax.transData.transform(points).T[..., None]
+    assert not ((x > left) & (x < right) & (y > low) & (y < high)).any(), "a name covers a dot"
+
+
+def test_labels_lie_beside_their_points_or_nowhere():
+    points = np.array([[5.0, 5.0], [6.0, 5.0], [5.5, 5.5]])
+    sizes = np.full((3, 2), [10.0, 2.0])
+    corners = plotting.place_labels(points, sizes, points, (0, 0, 20, 7), gap=1)
+    assert [corner is None for corner in corners].count(True) == 1
+    for (x, y), corner in zip(points, corners, strict=True):
+        if corner is not None:
+            gap = np.maximum(corner - (x, y), (x - 10, y - 2) - corner).max()
+            assert gap == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("title", "short"),
+    [
+        ("Star Wars (1977)", "Star Wars"),
+        ("Godfather, The (1972)", "The Godfather"),
+        ("Postino, Il (1994)", "Il Postino"),
+        ("Independence Day (ID4) (1996)", "Independence Day"),
+        ("Seven (Se7en) (1995)", "Seven"),
+        ("Sex, Lies, and Videotape (1989)", "Sex, Lies, and Videotape"),
+        ("A" * 50, "A" * 35 + "…"),
+    ],
+)
+def test_short_titles(title, short):
+    assert plotting.short_title(title) == short
+
+
 def test_explanations_stack_what_adds_and_what_takes():
     ax = plotting.plot_explanations(*DRAWINGS["plot_explanations"])
     bars = [box.get_bbox() for box in ax.patches]

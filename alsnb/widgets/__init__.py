@@ -3,6 +3,8 @@
 Their numbers and pictures come from plain functions, which are tested without a browser.
 """
 
+from .factor_map import FactorMap
+from .overfitting import OverfittingDesk
 from .rating import RatingWidget
 
-__all__ = ["RatingWidget"]
+__all__ = ["FactorMap", "OverfittingDesk", "RatingWidget"]
