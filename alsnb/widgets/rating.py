@@ -1,26 +1,195 @@
-"""Rate movies, and see what is recommended because of it."""
+"""Rate a few movies, and see what is recommended to you, and because of which ratings."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
-from unicodedata import combining, normalize
+from itertools import zip_longest
+from typing import NamedTuple
 
 import numpy as np
 
 from ..bayes import most_informative_items
 from ..model import Factorization, top_items
-from ..plotting import MORE_COLOURS
-from ..ratings import Ratings, check_count, check_position, check_row, damped_means
-from .base import ipw
+from ..plotting import BLUE, GREEN, ORANGE, PURPLE
+from ..ratings import (
+    Ratings,
+    check_count,
+    check_position,
+    check_positions,
+    check_row,
+    count_ratings,
+    damped_means,
+)
+from .base import Widget, choice, ipw
+from .search import find_titles
 
-_SIDE, _LINE = 8, "border-left:1px solid"  # of a bar: em to either side, and what is between
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, "#B58900")  # of the ratings that count most
+_ROWS, _MOST_STARS, _IN_WORDS = 8, 11, 3  # matches; buttons in a row; ratings in a reason
+_WRAP = {"flex_flow": "row wrap", "align_items": "center"}
+_SMALL = "opacity:0.75;font-size:90%"
 
 
-class RatingWidget(ipw.HBox):
+class Answer(NamedTuple):
+    """What is recommended, best first, and why.
+
+    A score is its base, which anybody is promised, and one share for each rating, in stars.
+    """
+
+    items: np.ndarray
+    scores: np.ndarray
+    bases: np.ndarray
+    shares: np.ndarray  # a row for each item, a column for each rating
+
+
+def answer(model, ratings: dict, means, top_n: int, exclude, candidates) -> Answer:
+    """Fold somebody with these ratings in, and list what they should like, with reasons.
+
+    Without ratings, the `means` of all items are the scores.
+    """
+    row = list(ratings), list(ratings.values())
+    scores = model.V @ model.fold_in(row)
+    options = {"exclude": exclude, "candidates": candidates}
+    items, scores = top_items(scores if ratings else means, top_n, **options)
+    if not ratings:
+        return Answer(items, scores, scores, np.empty((len(items), 0)))
+    reasons = [model.explain(j, *row) for j in items]
+    bases = np.array([base for _, base in reasons])
+    shares = np.array([part for part, _ in reasons]).reshape(len(items), len(ratings))
+    return Answer(items, scores, bases, shares)
+
+
+def with_penalty(model: Factorization, lam: float) -> Factorization:
+    """Return the model with another λ for users, and for their biases one as many times larger."""
+    own = np.broadcast_to(model.settings.lambda_reg, 2)
+    changes = {"lambda_reg": (lam, float(own[1]))}
+    if model.settings.bias_reg is not None:
+        biases = np.broadcast_to(model.settings.bias_reg, 2)
+        changes["bias_reg"] = (float(biases[0]) * lam / float(own[0]), float(biases[1]))
+    return model.replace(settings=replace(model.settings, **changes))
+
+
+def round_parts(parts, decimals: int = 2) -> np.ndarray:
+    """Round numbers so that they still add up to their rounded sum.
+
+    Examples
+    --------
+    >>> round_parts([3.534, 0.774, 0.154])
+    array([3.53, 0.78, 0.15])
+    """
+    scaled = np.asarray(parts, float) * 10**decimals
+    rounded = np.floor(scaled)
+    missing = int(round(scaled.sum()) - rounded.sum())
+    rounded[np.argsort(rounded - scaled, kind="stable")[:missing]] += 1
+    return rounded / 10**decimals
+
+
+def reason(bases: Sequence[tuple[str, float]], shares: Sequence[tuple[str, float]]) -> str:
+    """Say in words why a score is what it is: its base and the largest shares, adding up.
+
+    Parameters
+    ----------
+    bases, shares : sequence of (str, float)
+        Parts of what anybody is promised, and what each rating adds, in stars.
+
+    Examples
+    --------
+    >>> reason([("mean", 3.53), ("the movie", 0.77)], [("Emma", -0.02), ("Star Wars", 0.153)])
+    '4.43 = 3.53 mean + 0.77 the movie + 0.15 Star Wars − 0.02 Emma'
+    """
+    shares = sorted(shares, key=lambda pair: -abs(pair[1]))
+    told = len(shares) if len(shares) <= _IN_WORDS + 1 else _IN_WORDS
+    parts = [*bases, *shares[:told]]
+    if rest := shares[told:]:
+        parts.append((f"from {len(rest)} others", sum(value for _, value in rest)))
+    values = round_parts([value for _, value in parts])
+    words = " ".join(
+        f"{'−' if value < 0 else '+'} {abs(value):.2f} {name}"
+        for (name, _), value in zip(parts, values, strict=True)
+    )
+    return f"{values.sum():.2f} = {words.removeprefix('+ ')}"
+
+
+def choose_colours(old: dict, weights: dict) -> dict:
+    """Give colours to what weighs most; what has one keeps it.
+
+    Examples
+    --------
+    >>> choose_colours({}, {"a": 1.0, "b": 2.0}) == {"b": COLOURS[0], "a": COLOURS[1]}
+    True
+    """
+    most = sorted(weights, key=lambda one: -weights[one])[: len(COLOURS)]
+    kept = {one: old[one] for one in most if one in old}
+    free = [colour for colour in COLOURS if colour not in kept.values()]
+    return kept | dict(zip([one for one in most if one not in kept], free, strict=False))
+
+
+def draw_bar(shares: Sequence[tuple[str, float, str | None]], low: float, high: float) -> str:
+    """Shares of one score as HTML: those below zero left of a line, those above right of it.
+
+    `shares` are (name, stars, colour); those without a colour become one grey part. `low` and
+    `high`, in stars, are the ends of the bar.
+    """
+    html = ""
+    for sign, room, way in ((-1, -low, "row-reverse"), (1, high, "row")):
+        mine = [one for one in shares if one[1] * sign > 0]
+        rest = sum(share for _, share, colour in mine if colour is None)
+        mine = [one for one in mine if one[2] is not None]
+        width = 100 * room / (high - low) if high > low else 50
+        line = ";border-left:1px solid" if sign > 0 else ""
+        html += f'<div style="display:flex;flex-direction:{way};width:{width:.1f}%{line}">'
+        for name, share, colour in [*mine, *([("all others", rest, None)] if rest else [])]:
+            fill = f"background:{colour}" if colour else "background:currentColor;opacity:0.4"
+            title = f"{escape(name, quote=True)}: {share:+.2f}"
+            style = f"width:{100 * abs(share) / room:.1f}%;height:0.8em;{fill}"
+            html += f'<div title="{title}" style="{style}"></div>'
+        html += "</div>"
+    return f'<div style="display:flex;max-width:30em">{html}</div>'
+
+
+class _Row:
+    """Text about one item, a button for each number of stars, and perhaps one button more."""
+
+    def __init__(self, widget: RatingWidget, name="", tooltip="", action=None, below=False):
+        self.item, self.text, self._widget = None, ipw.HTML(layout=widget.wide), widget
+        self.stars = [
+            ipw.Button(tooltip=widget.say_stars(value), layout=widget.narrow, style=widget.plain)
+            for value in widget.stars
+        ]
+        for button, value in zip(self.stars, widget.stars, strict=True):
+            button.on_click(lambda _, value=value: self._act(widget.rate, value))
+        children = [self.text, ipw.HBox(self.stars, layout=widget.tight)]
+        if name:
+            layout = {"width": "auto", "padding": "0 0.5em"}
+            self.button = ipw.Button(description=name, tooltip=tooltip, layout=layout)
+            self.button.on_click(lambda _: self._act(action))
+            children.append(self.button)
+        self.below = ipw.HTML(layout=widget.whole)  # a line of its own
+        if below:
+            children.append(self.below)
+        self.box = ipw.HBox(children, layout=_WRAP)
+
+    def _act(self, action, *given):
+        if self.item is not None:
+            self._widget.pressed = self
+            action(self.item, *given)
+            self._widget.pressed = None
+
+    def show(self, item: int | None, html="", marks: Sequence[str] = (), below="") -> None:
+        """Show an item and what its buttons say; or nothing, if it is None."""
+        self.item, self.text.value, self.below.value = item, html, below
+        self.box.layout.display = None if item is not None else "none"
+        for button, mark in zip(self.stars, marks, strict=False):
+            button.description = mark
+
+
+class RatingWidget(Widget):
     """Rate movies, and see at once what is recommended to you, and because of which ratings.
 
-    Search by typing; with nothing typed, it proposes what to rate (`most_informative_items`).
+    Type a part of a title, or answer what it asks: the movies whose ratings would tell it most
+    (`most_informative_items`). One click gives stars; a recommended movie can be rated in place.
     Nothing is fitted: `Factorization.fold_in` answers. Before the first rating, `damped_means` do.
 
     Parameters
@@ -31,7 +200,7 @@ class RatingWidget(ipw.HBox):
     top_n : int
         How many recommendations.
     stars : sequence of float, optional
-        The ratings that can be given; by default all that occur.
+        The ratings that can be given; by default all that occur, or eleven over the scale if more.
     candidates : array of int, optional
         Recommend only these, and ask only about these; any movie can be rated.
 
@@ -39,10 +208,16 @@ class RatingWidget(ipw.HBox):
     ----------
     ratings : dict of int to float
         Stars given to items, in the order in which they were first given.
+    hidden : set of int
+        What is "not for me".
     items, scores : ndarray
         What is recommended now, and the predicted ratings. (On screen they stay within the scale.)
-    shares : list of ndarray
-        For each of them, the share that each rating has in the prediction, in stars.
+    bases : ndarray
+        For each of them, what anybody is promised: μ + c_j, with biases.
+    shares : ndarray, shape (n_items, n_ratings)
+        And what each rating adds to that, in stars.
+    asked : ndarray of int
+        What it asks about.
 
     Raises
     ------
@@ -57,6 +232,8 @@ class RatingWidget(ipw.HBox):
     >>> widget.rate(movielens.item("Star Wars (1977)"), 5)
     >>> len(widget.items)
     10
+    >>> widget.report.split(". ")[0]
+    '1 rating, λ = 10; just now Star Wars (1977): 5 stars'
     """
 
     def __init__(
@@ -73,131 +250,315 @@ class RatingWidget(ipw.HBox):
             raise TypeError(f"ratings must be Ratings, which know titles and scale, got {kind}")
         if ratings.R.shape != (len(model.U), len(model.V)):
             raise ValueError(f"{ratings!r} does not fit the model: {model!r}")
-        self._means = damped_means(ratings)
-        self._model, self._titles, self._scale = model, ratings.titles.tolist(), ratings.scale
-        stars = np.unique(ratings.R.data).tolist() if stars is None else list(stars)
-        if not stars or not np.isfinite(stars).all():
-            raise ValueError(f"stars must be finite numbers, at least one, got {stars!r}")
-        self._range, self._unit = (min(stars), max(stars)), f"{ratings.unit}s"
-        self._sign = "★" if ratings.unit == "star" else ""
-        self._keys = [_fold_case(title) for title in self._titles]
-        self._top_n, self._candidates, self._history = check_count("top_n", top_n), candidates, []
-        answer = self._answer({})  # or raise, before any widget is made
-        wide = {"width": "22em"}
-        self._search = ipw.Text(placeholder=f"Search for a {ratings.item_name}", layout=wide)
-        self._matches = ipw.Select(rows=8, layout=wide)
-        self._stars = [
-            ipw.Button(description=f"{s:g} {self._sign}", layout={"width": "4em"}) for s in stars
+        self._about, self._titles, self._scale = ratings, ratings.titles.tolist(), ratings.scale
+        self._means, self._counts = damped_means(ratings), count_ratings(ratings)[1]
+        self.stars = _check_stars(ratings, stars)
+        self._top_n = check_count("top_n", top_n)
+        self._genres = _genres(ratings)
+        everything = np.arange(len(model.V)) if candidates is None else candidates
+        self._candidates = check_positions("candidates", everything, len(model.V))
+        self._unknown = np.flatnonzero(model.unknown_items)
+        self._model, self._last = model, (None, None)
+        model.fold_in(([], []))  # or raise, before any widget is made
+        self._history: list[tuple[dict, set]] = []
+        self.pressed: _Row | None = None  # while its button acts
+        self._forget()
+        self._asked = self._first_asked = self._questions()
+        own = float(np.broadcast_to(model.settings.lambda_reg, 2)[0])
+        self._make([own * 2.0**k for k in range(-4, 5)], own)
+
+    def _forget(self):
+        """Nothing is rated, hidden, skipped or done."""
+        self.ratings: dict[int, float] = {}
+        self.hidden: set[int] = set()
+        self._skipped, self._listed, self._colours, self._news = set(), [], {}, ""
+
+    def _make(self, penalties, own):
+        """All controls, once: later only what they say changes, so that none loses the focus."""
+        self.wide = ipw.Layout(flex="1 1 14em", min_width="11em")
+        self.whole = ipw.Layout(flex="1 1 100%", margin="0 2px 0.6em")
+        self.narrow = ipw.Layout(width="2em", padding="0", margin="2px 1px")
+        self.tight, self.plain = ipw.Layout(flex="0 0 auto"), ipw.ButtonStyle()
+        what = f"{self._about.item_name}'s title"
+        self.search = ipw.Text(description="Search", placeholder=f"a {what}, or a part of it",
+                               style={"description_width": "initial"})  # fmt: skip
+        self.search.layout.width = "24em"
+        self.penalty = choice("λ, your penalty", penalties, own)
+        buttons = [
+            self.button("Undo", "Take the last change back", self._undo),
+            self.button("Start again", "Forget all ratings", self._restart),
+            self.button("Ask about others", "I do not know these", self._skip),
         ]
-        half = {"width": "auto", "flex": "1"}
-        self._undo, self._reset = (
-            ipw.Button(description=name, layout=half) for name in ("Undo", "Reset")
-        )
-        self._given, self._shown = ipw.HTML(), ipw.HTML()
-        self._search.observe(lambda _: self._find(), "value")
-        for button, value in zip(self._stars, stars, strict=True):
-            button.on_click(lambda _, value=value: self._rate_selected(value))
-        self._undo.on_click(lambda _: self.undo())
-        self._reset.on_click(lambda _: self.reset())
-        rows = ipw.HBox(self._stars), ipw.HBox([self._undo, self._reset], layout=wide)
-        left = ipw.VBox([self._search, self._matches, *rows, self._given])
-        left.layout.flex = "0 0 24em"
-        super().__init__([left, self._shown])
-        self._show({}, answer)
+        self._above, self._yours, self._head = ipw.HTML(), ipw.HTML(), ipw.HTML()
+        self._matches = [_Row(self) for _ in range(_ROWS)]
+        self._own: dict[int, _Row] = {}
+        tip = "Recommend it no more"
+        self._best = [_Row(self, "Not for me", tip, self.hide, True) for _ in range(self._top_n)]
+        self._mine = ipw.VBox([self._yours])
+        half = {"flex": "1 1 26em", "min_width": "16em", "margin": "0 1em 0 0"}
+        left = ipw.VBox([self._above, *(row.box for row in self._matches), self._mine], layout=half)
+        right = ipw.VBox([self._head, *(row.box for row in self._best)], layout=half)
+        super().__init__([self.search, self.penalty], buttons)
+        *rows, said, _ = self.children
+        self.children = (*rows, said, ipw.HBox([left, right], layout={"flex_flow": "row wrap"}))
+
+    # What can be done
 
     def rate(self, item: int, stars: float) -> None:
         """Give stars, from the lowest to the highest, to an item, in place of those it may have."""
         item = check_position("item", item, len(self._titles))
         _, (value,) = check_row("items", [item], [stars], len(self._titles))
-        low, high = self._range
+        low, high = min(self.stars), max(self.stars)
         if not low <= value <= high:
             raise ValueError(f"stars must be from {low:g} to {high:g}, got {value:g}")
-        self._change(self.ratings | {item: float(value)})
+        news = f"{self._titles[item]}: {self.say_stars(value)}"
+        self._change(self.ratings | {item: float(value)}, self.hidden, news)
+
+    def remove(self, item: int) -> None:
+        """Take one rating back; of what has none, nothing."""
+        ratings = {j: stars for j, stars in self.ratings.items() if j != item}
+        if ratings != self.ratings:
+            self._change(ratings, self.hidden, f"{self._titles[item]}: rating removed")
+
+    def hide(self, item: int) -> None:
+        """Recommend an item no more."""
+        item = check_position("item", item, len(self._titles))
+        self._change(self.ratings, self.hidden | {item}, f"{self._titles[item]}: not for you")
 
     def undo(self) -> None:
-        """Take the last change back, a reset included."""
+        """Take the last change back, a fresh start included."""
+        self.press("Undo")
+
+    def start_again(self) -> None:
+        """Forget all ratings, and what was not for you."""
+        self.press("Start again")
+
+    def _change(self, ratings, hidden, news):
+        self._answer(ratings, hidden, self.penalty.value)  # or raise, and all stays as it is
+        if (ratings, hidden) != (self.ratings, self.hidden):
+            self._history.append((self.ratings, self.hidden))
+        self.ratings, self.hidden, self._news = ratings, hidden, news
+        self.refresh()
+
+    def _undo(self):
+        self._news = "the last change taken back" if self._history else "nothing to take back"
         if self._history:
-            ratings = self._history.pop()
-            self._show(ratings, self._answer(ratings))
+            self.ratings, self.hidden = self._history.pop()
+        self._listed = list(self.ratings)
 
-    def reset(self) -> None:
-        """Forget all ratings."""
-        if self.ratings:
-            self._change({})
+    def _restart(self):
+        if self.ratings or self.hidden:
+            self._history.append((self.ratings, self.hidden))
+        self._forget()
+        self.search.value, self._asked, self._news = "", self._first_asked, "a fresh start"
 
-    def _change(self, ratings):
-        answer, before = self._answer(ratings), self.ratings  # or raise, and all stays as it is
-        self._show(ratings, answer)
-        self._history.append(before)
-        self._search.value, self._undo.disabled = "", False
+    def _skip(self):
+        self._skipped |= set(self._asked.tolist())
+        self._asked = self._questions()
+        self.search.value, self._news = "", "other questions"
 
-    def _rate_selected(self, stars):
-        if self._matches.value is not None:
-            self.rate(self._matches.value, stars)
+    # What follows from it
 
-    def _find(self):
-        """List what matches all words typed or, if there are none, what is best asked."""
-        words = _fold_case(self._search.value).split()
-        if words:
-            found = [j for j, key in enumerate(self._keys) if all(word in key for word in words)]
-            found = sorted(found, key=lambda j: -self._means[j])[:50]
-        else:
-            found = self._questions
-        self._matches.options = [(self._titles[j], int(j)) for j in found]
-        self._matches.index = 0 if len(found) else None
+    @property
+    def asked(self) -> np.ndarray:
+        """What it asks about: the same until others are wanted, so that no row moves."""
+        return self._asked
 
-    def _answer(self, ratings):
-        """What to recommend: items, scores, the shares of these ratings; and what to ask."""
-        given, model = (list(ratings), list(ratings.values())), self._model
-        scores = model.V @ model.fold_in(given) if ratings else self._means
-        seen = np.union1d(given[0], np.flatnonzero(model.unknown_items)).astype(int)
-        options = {"exclude": seen, "candidates": self._candidates}
-        items, scores = top_items(scores, self._top_n, **options)
-        shares = [model.explain(j, *given)[0] for j in items]
-        options = {"items": given[0], "candidates": self._candidates}
-        questions = most_informative_items(model, 5, **options)
-        return items, scores, shares, questions
+    def _questions(self):
+        given = list(self.ratings)
+        not_these = [*self._skipped, *given, *self._unknown]
+        left = np.setdiff1d(self._candidates, not_these)
+        return most_informative_items(self._model, _ROWS, items=given, candidates=left)
 
-    def _show(self, ratings, answer):
-        """Bring everything up to date with these ratings, and what `_answer` says to them."""
-        self.items, self.scores, self.shares, self._questions = answer
-        self.ratings = ratings
-        self._undo.disabled, self._reset.disabled = not self._history, not self.ratings
-        colours = [MORE_COLOURS[k % len(MORE_COLOURS)] for k in range(len(self.ratings))]
-        rows = [
-            f'<div style="line-height:1.5"><span style="color:{colour}">■</span> '
-            f"{self._text(j)}: {stars:g} {self._sign}</div>"
-            for colour, (j, stars) in zip(colours, self.ratings.items(), strict=True)
-        ]
-        self._given.value = "<b>Your ratings</b>" + "".join(rows or ["<div>none yet</div>"])
-        sides = [abs(part[part * sign > 0].sum()) for part in self.shares for sign in (-1, 1)]
-        scale = _SIDE / max(sides) if any(sides) else 0
-        table = "".join(
-            f"<tr><td>{self._text(j)}</td><td>{np.clip(score, *self._scale):.2f}</td>"
-            f"<td>{self._bar(shares, colours, scale)}</td></tr>"
-            for j, score, shares in zip(self.items, self.scores, self.shares, strict=True)
+    def _answer(self, ratings, hidden, lam):
+        """What to recommend; the last answer is kept."""
+        key = tuple(ratings.items()), frozenset(hidden), lam
+        if self._last[0] == key:
+            return self._last[1]
+        exclude = np.union1d([*ratings, *hidden], self._unknown).astype(int)
+        options = self._top_n, exclude, self._candidates
+        model = with_penalty(self._model, lam)
+        found = answer(model, ratings, self._means, *options)
+        self._last = key, found
+        return found
+
+    @property
+    def report(self) -> str:
+        """How many ratings there are, what has just been done, and what is recommended first."""
+        n = len(self.ratings)
+        count = f"{n} rating{'s' if n > 1 else ''}" if n else "No ratings yet"
+        news = f"; just now {self._news}" if self._news else ""
+        head = f"{count}, λ = {self.penalty.value:g}{news}."
+        if not len(self.items):
+            return f"{head} Nothing is left to recommend."
+        first = f"{self._titles[self.items[0]]}, {self._say_score(self.scores[0])}"
+        return f"{head} First: {first}."
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why each item is recommended, in words: parts that add up to its score."""
+        names = [self._name(j) for j in self.ratings]
+        about, words = f"the {self._about.item_name}", []
+        for item, base, shares in zip(self.items, self.bases, self.shares, strict=True):
+            if not names:
+                words.append(f"mean of its {self._count(item)}, drawn a little to that of all")
+                continue
+            mean = self._model.mean
+            bases = {"mean": mean, about: base - mean} if base else {}
+            told = reason(list(bases.items()), list(zip(names, shares.tolist(), strict=True)))
+            low, high = self._scale
+            total = base + shares.sum()
+            cut = "" if low <= total <= high else f" (shown as {np.clip(total, low, high):g})"
+            words.append(told + cut)
+        return words
+
+    def refresh(self) -> None:
+        """Show the present state; only what has changed is sent to the page."""
+        found = self._answer(self.ratings, self.hidden, self.penalty.value)
+        self.items, self.scores, self.bases, self.shares = found
+        self._colours = choose_colours(
+            self._colours, dict(zip(self.ratings, abs(self.shares).sum(axis=0), strict=True))
         )
-        head = "".join(f"<th>{name}</th>" for name in ("recommended", self._unit, "less ← → more"))
-        style = "line-height:1.5;border-spacing:0.7em 0.2em"
-        self._shown.value = f'<table style="{style}"><tr>{head}</tr>{table}</table>'
-        self._find()
+        self._said.value = f'<div role="status" style="line-height:1.5">{escape(self.report)}</div>'
+        self._show_matches()
+        self._show_yours()
+        self._show_best()
 
-    def _text(self, item):
-        return escape(self._titles[item], quote=True)
+    def _show_matches(self):
+        text, name = self.search.value.strip(), self._about.item_name
+        if text:
+            found = find_titles(self._titles, text, self._counts)
+            n = f"{len(found):,} {name}{'s' if len(found) > 1 else ''}"
+            head = f"{n} found" + (f"; the first {_ROWS} are" if len(found) > _ROWS else "") + ":"
+            head = head if len(found) else f"No {name} matches “{text}”."
+        else:
+            found, head = self._asked, "Ask me about:"
+        self._above.value = f"<b>{escape(head)}</b>"
+        for row, item in zip_longest(self._matches, found[:_ROWS].tolist()):
+            if item is None:
+                row.show(None)
+            else:
+                row.show(item, self._describe(item), self._marks(item))
 
-    def _bar(self, shares, colours, scale):
-        """Negative shares left of a line, positive ones right, first ratings next to it; in em."""
-        sides = {True: "", False: ""}
-        for item, share, colour in zip(self.ratings, shares, colours, strict=True):
-            title, width = f"{self._text(item)}: {share:+.2f}", abs(share) * scale
-            style = f"width:{width:.3f}em;height:1em;background:{colour}"
-            sides[bool(share > 0)] += f'<div title="{title}" style="{style}"></div>'
-        box = '<div style="display:flex;width:{}em;{}">{}</div>'
-        left = box.format(_SIDE, "flex-direction:row-reverse", sides[False])
-        return f'<div style="display:flex">{left}{box.format(_SIDE, _LINE, sides[True])}</div>'
+    def _show_yours(self):
+        self._listed += [j for j in self.ratings if j not in self._listed]
+        self._yours.value = "<b>Your ratings</b>" + ("" if self._listed else ": none yet")
+        for item in self._listed:
+            if item not in self._own:
+                self._own[item] = _Row(self, "×", "Remove this rating", self.remove)
+            colour = self._colours.get(item)
+            style = f"color:{colour}" if colour else "opacity:0.4"
+            name = escape(self._titles[item])
+            name += "" if item in self.ratings else f' <span style="{_SMALL}">(removed)</span>'
+            self._own[item].show(item, f'<span style="{style}">■</span> {name}', self._marks(item))
+        children = (self._yours, *(self._own[item].box for item in self._listed))
+        if children != self._mine.children:
+            self._mine.children = children
+
+    def _show_best(self):
+        self._head.value = (
+            "<b>Recommended to you</b>"
+            if self.ratings
+            else ("<b>What all like best</b>, until you have rated something")
+        )
+        bars = self._bars()
+        for row, item in zip_longest(self._best, self.items.tolist()):
+            if item is None:
+                if row is self.pressed:  # it goes, and the focus with it
+                    self.buttons["Undo"].focus()
+                row.show(None)
+        for row, item, score, bar, why in zip(
+            self._best, self.items.tolist(), self.scores, bars, self.reasons, strict=False
+        ):
+            stars = f"<b>{self._say_score(score)}</b>"
+            words = f'{bar}<div style="line-height:1.35;{_SMALL}">{escape(why)}</div>'
+            row.show(item, self._describe(item, stars), self._marks(item), words)
+
+    def _bars(self):
+        """A bar for each recommendation, all on one scale."""
+        low = min(0, np.minimum(self.shares, 0).sum(axis=1).min(initial=0))
+        high = max(0, np.maximum(self.shares, 0).sum(axis=1).max(initial=0))
+        names = [self._titles[j] for j in self.ratings]
+        colours = [self._colours.get(j) for j in self.ratings]
+        return [
+            draw_bar(list(zip(names, row.tolist(), colours, strict=True)), low, high)
+            if names
+            else ""
+            for row in self.shares
+        ]
+
+    # Words
+
+    def say_stars(self, value: float) -> str:
+        """Stars as people say them."""
+        return f"{value:g} {self._about.unit}{'' if value == 1 else 's'}"
+
+    def _say_score(self, score):
+        return f"{np.clip(score, *self._scale):.2f} {self._about.unit}s"
+
+    def _name(self, item):
+        """A title without its year."""
+        return re.sub(r" \(\d{4}\)$", "", self._titles[item])
+
+    def _marks(self, item):
+        """What the star buttons of an item say: those given are filled."""
+        given = self.ratings.get(item)
+        if self._about.unit != "star":
+            return [f"[{value:g}]" if value == given else f"{value:g}" for value in self.stars]
+        return ["★" if given is not None and value <= given else "☆" for value in self.stars]
+
+    def _describe(self, item, more=""):
+        """Title, genres and number of ratings, as HTML."""
+        facts = " · ".join([*filter(None, [self._genres[item]]), self._count(item)])
+        small = f'<div style="{_SMALL}">{escape(facts)}</div>'
+        title = escape(self._titles[item])
+        return f'<div style="line-height:1.35">{title} {more}{small}</div>'
+
+    def _count(self, item):
+        n = self._counts[item]
+        return f"{n:,} rating{'s' if n != 1 else ''}"
+
+    # Without a kernel
+
+    def _repr_mimebundle_(self, **options):
+        """Give the live view and, for pages without a kernel, a table and the sentence."""
+        data = ipw.VBox._repr_mimebundle_(self, **options)
+        if data:
+            data["text/html"] = self.to_html()
+            data["text/plain"] = f"{type(self).__name__}: {self.report}"
+        return data
+
+    def to_html(self) -> str:
+        """What is recommended and why, as a table; a page without a kernel shows it."""
+        given = (
+            ", ".join(f"{self._titles[j]}: {s:g}" for j, s in self.ratings.items()) or "none yet"
+        )
+        head = "".join(f"<th>{one}</th>" for one in ("recommended", f"{self._about.unit}s", "why"))
+        rows = "".join(
+            f"<tr><td>{escape(self._titles[j])}</td><td>{np.clip(score, *self._scale):.2f}</td>"
+            f'<td style="text-align:left">{bar}{escape(why)}</td></tr>'
+            for j, score, bar, why in zip(
+                self.items, self.scores, self._bars(), self.reasons, strict=True
+            )
+        )
+        return f"<div>Your ratings: {escape(given)}</div><table><tr>{head}</tr>{rows}</table>"
 
 
-def _fold_case(text):
-    """Text without case and accents, to be searched."""
-    text = normalize("NFKD", text.casefold()).casefold()  # ™ becomes TM, and then tm
-    return "".join(c for c in text if not combining(c))
+def _check_stars(ratings, stars):
+    """The ratings that buttons give."""
+    if stars is None:
+        stars = np.unique(ratings.R.data).tolist()
+        if len(stars) > _MOST_STARS:
+            stars = np.linspace(*ratings.scale, _MOST_STARS).tolist()
+    if not len(stars) or not np.isfinite(stars).all():
+        raise ValueError(f"stars must be finite numbers, at least one, got {stars!r}")
+    return list(stars)
+
+
+def _genres(ratings):
+    """Genres of each item, where they are known."""
+    table = ratings.item_table
+    if table is None or "genres" not in table:
+        return [""] * len(ratings.titles)
+    genres = table["genres"].reindex(ratings.item_ids)
+    return [one.replace("|", ", ") if isinstance(one, str) else "" for one in genres]
