@@ -3,8 +3,9 @@
 Their numbers and pictures come from plain functions, which are tested without a browser.
 """
 
+from .base import Widget  # first: it says what is missing without ipywidgets
 from .factor_map import FactorMap
 from .overfitting import OverfittingDesk
 from .rating import RatingWidget
 
-__all__ = ["FactorMap", "OverfittingDesk", "RatingWidget"]
+__all__ = ["FactorMap", "OverfittingDesk", "RatingWidget", "Widget"]
