@@ -11,8 +11,9 @@ from itertools import pairwise
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, PowerNorm
 
-from .ratings import Ratings, check_ratings, count_ratings, rows_of
+from .ratings import Ratings, check_ratings, count_ratings, damped_means, rows_of
 from .ridge import solve_row
 
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#666666"
@@ -72,82 +73,185 @@ def _words(R) -> tuple[str, str]:
     return (R.item_name, f"{R.unit}s") if isinstance(R, Ratings) else ("item", "ratings")
 
 
-def plot_long_tails(R, *, ax: Axes | None = None) -> Axes:
-    """Ratings of each user and of each item, most active first, on log–log axes."""
-    item, _ = _words(R)
-    ax = _axes(ax, "A few have hundreds of ratings, many a handful", "rank", "ratings")
-    labels = "users", f"{item}s"
-    for label, n, colour in zip(labels, count_ratings(R), COLOURS, strict=False):
-        n = np.sort(n)[::-1]
-        ax.loglog(np.arange(1, len(n) + 1), n, color=colour)
-        ax.annotate(label, (len(n), n[-1]), (8, 0), textcoords="offset points", color=colour)
+def plot_cross_table(ratings: Ratings, users, items, predictions=None, *, ax: Axes | None = None):
+    """Stars of some users (rows) for some items (columns), with the holes that are left.
+
+    `users` and `items` are positions. Each hole holds a question mark, or its entry of
+    `predictions` (n_users × n_items of those).
+    """
+    known = ratings.R[users][:, items].toarray()
+    filled = predictions is not None
+    title = "A model's job: fill the holes" if filled else "What is known, and what is not"
+    ax = _axes(ax, title, "", "user", (1 + 0.55 * len(items), 1.6 + 0.3 * len(users)))
+    low, high = ratings.scale
+    for (y, x), stars in np.ndenumerate(known):
+        if stars:
+            shade = 0.08 + 0.5 * (stars - low) / (high - low)
+            ax.add_patch(plt.Rectangle((x - 0.46, y - 0.44), 0.92, 0.88, fc=GREY, alpha=shade))
+            ax.text(x, y, f"{stars:g}", ha="center", va="center")
+        else:
+            text = f"{predictions[y][x]:.1f}" if filled else "?"
+            ax.text(x, y, text, ha="center", va="center", color=PURPLE, weight="bold")
+            box = plt.Rectangle(
+                (x - 0.46, y - 0.44), 0.92, 0.88, fc="none", ec=PURPLE, ls=(0, (2, 2))
+            )
+            ax.add_patch(box)
+    ax.set(xlim=(-0.6, len(items) - 0.4), ylim=(len(users) - 0.4, -0.6))
+    ax.set_xticks(range(len(items)), ratings.titles[items], rotation=40, ha="right")
+    ax.set_yticks(range(len(users)), ratings.user_ids[users])
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
     return ax
 
 
-def plot_sparsity(parts: dict, *, order=None, ax: Axes | None = None, size: float = 1.0) -> Axes:
-    """Stored ratings of one matrix or several, as dots in the rows and columns of R.
+def plot_long_tails(R, *, ax: Axes | None = None) -> Axes:
+    """Ratings of each user and of each item, most active first, with their medians marked."""
+    item, _ = _words(R)
+    counts = [np.sort(n)[::-1] for n in count_ratings(R)]
+    title = f"Half of the {item}s have {np.median(counts[1]):g} ratings or fewer"
+    ax = _axes(ax, title, "rank, busiest first", "ratings (log scale)")
+    for label, n, colour in zip(("users", f"{item}s"), counts, COLOURS, strict=False):
+        rank, median = np.arange(1, len(n) + 1), np.median(n)
+        ax.semilogy(rank, n, color=colour, lw=2)
+        ax.plot((len(n) + 1) / 2, median, "o", color=colour)
+        offset = {"xytext": (7, 4), "textcoords": "offset points", "color": colour}
+        ax.annotate(f"median of the {label}: {median:g}", ((len(n) + 1) / 2, median), **offset)
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.set_xlim(0, None)
+    return ax
 
-    `parts` maps a label to a matrix, all of one shape; `order` is a matrix by whose activity
-    rows and columns are sorted, busiest first; `size` is that of a dot, in points.
-    """
-    item, _ = _words(next(iter(parts.values())))
-    parts = {label: check_ratings(R) for label, R in parts.items()}
-    n, m = next(iter(parts.values())).shape
-    places = np.arange(n), np.arange(m)
-    if order is not None:
-        counts = count_ratings(order)
-        places = tuple(np.argsort(np.argsort(-c, kind="stable")) for c in counts)
-    ax = _axes(ax, "Each dot is a rating", item, "user", (6.4, 5))
-    for (label, R), colour in zip(parts.items(), COLOURS, strict=False):
-        x, y = places[1][R.indices], places[0][rows_of(R)]
-        ax.plot(x, y, ".", color=colour, ms=size, mew=0, label=label)
-    ax.set(xlim=(-0.5, m - 0.5), ylim=(n - 0.5, -0.5))
+
+def plot_sparsity(R, *, ax: Axes | None = None) -> Axes:
+    """How full each part of R is: rows and columns sorted by activity, in blocks of about 24."""
+    (item, _), R = _words(R), check_ratings(R)
+    places, edges = [], []
+    for n in count_ratings(R):
+        places.append(np.argsort(np.argsort(-n, kind="stable")))
+        edges.append(np.linspace(0, len(n), max(2, len(n) // 24) + 1))
+    where = places[0][rows_of(R)] + 0.5, places[1][R.indices] + 0.5
+    filled = np.histogram2d(*where, bins=edges)[0]
+    filled /= np.outer(*(np.diff(edge) for edge in edges))
+    title = "The ratings crowd into one corner"
+    labels = f"{item}s, most rated first", "users, most active first"
+    ax = _axes(ax, title, *labels, (7, 4.2))
+    norm = PowerNorm(0.5, 0, 1)  # so that the light shades tell 1 % from 5 %
+    image = ax.pcolormesh(edges[1], edges[0], filled, cmap="Blues", norm=norm)
+    ticks = (0, 0.01, 0.05, 0.2, 0.5, 1)
+    bar = ax.figure.colorbar(image, ax=ax, format="{x:.0%}", ticks=ticks, shrink=0.8)
+    bar.set_label("filled")
+    bar.outline.set_visible(False)
+    ax.set(xlim=(0, R.shape[1]), ylim=(R.shape[0], 0))
     return ax
 
 
 def plot_csr(R, *, ax: Axes | None = None) -> Axes:
-    """Draw a small matrix as a grid, and beside it the three arrays of its CSR form."""
+    """Draw a small matrix, and the three arrays of its CSR form; arrows show where indptr points.
+
+    The entry i of indptr points to a place *between* two ratings: there row i begins.
+    """
     R = check_ratings(R)
     n, m = R.shape
-    ax = _axes(ax, "A matrix, and the three arrays that store it", size=(8.4, 0.5 * n + 1.4))
-    ax.set(xlim=(-1.4, m + R.nnz + 3), ylim=(n - 0.4, -1.5), aspect="equal")
+    left, wide = m + 3.2, max(R.nnz, n + 1)
+    ax = _axes(ax, "indptr points to where each row begins", size=(9, 0.62 * max(n, 5) + 0.9))
+    ax.set(xlim=(-1.4, left + wide + 0.2), ylim=(max(n, 5) + 0.3, -1.5), aspect="equal")
     ax.set_axis_off()
 
     def box(x, y, text, colour, alpha=0.25):
-        ax.add_patch(plt.Rectangle((x - 0.5, y - 0.5), 1, 1, fc=colour, ec="white", alpha=alpha))
-        ax.text(x, y, text, ha="center", va="center")
+        ax.add_patch(plt.Rectangle((x, y), 1, 1, fc=colour, ec="white", alpha=alpha))
+        ax.text(x + 0.5, y + 0.5, text, ha="center", va="center")
 
     for i, j in np.ndindex(n, m):
         box(j, i, "", GREY, 0.08)
-    for k, (i, j, r) in enumerate(zip(rows_of(R), R.indices, R.data, strict=True)):
-        for x, y, text in ((j, i, f"{r:g}"), (m + 3 + k, 0, f"{r:g}"), (m + 3 + k, 1.25, j)):
+    for place, (i, j, r) in enumerate(zip(rows_of(R), R.indices, R.data, strict=True)):
+        for x, y, text in ((j, i, f"{r:g}"), (left + place, 0, f"{r:g}"), (left + place, 1.1, j)):
             box(x, y, text, COLOURS[i % 4])
-    for i, start in enumerate(R.indptr):
-        box(m + 3 + i, 2.5, start, COLOURS[i % 4] if i < n else GREY)
-    numbers = [(-1, i, i, COLOURS[i % 4]) for i in range(n)] + [(j, -1, j, GREY) for j in range(m)]
-    for x, y, number, colour in numbers:
+    start = left + (R.nnz - n - 1) / 2  # of indptr, in the middle under the others
+    for i, place in enumerate(R.indptr):
+        colour = COLOURS[i % 4] if i < n else GREY
+        box(start + i, 4, place, colour)
+        arrow = {"arrowstyle": "->", "color": colour, "lw": 1.8, "shrinkA": 0, "shrinkB": 1}
+        ax.annotate("", (left + place, 2.15), (start + i + 0.5, 4), arrowprops=arrow)
+    heads = [(-0.5, i + 0.5, i, COLOURS[i % 4]) for i in range(n)]
+    heads += [(j + 0.5, -0.5, j, GREY) for j in range(m)]
+    for x, y, number, colour in heads:
         ax.text(x, y, number, color=colour, ha="center", va="center", weight="bold")
-    for name, y in (("data", 0), ("indices", 1.25), ("indptr", 2.5)):
-        ax.text(m + 2.2, y, name, ha="right", va="center", family="monospace")
+    for place in range(R.nnz + 1):
+        ax.text(left + place, -0.3, place, color=GREY, ha="center", va="center", size="small")
+    for name, y in (("data", 0.5), ("indices", 1.6), ("indptr", 4.5)):
+        x = left if y < 4 else start
+        ax.text(x - 0.3, y, name, ha="right", va="center", family="monospace")
     return ax
 
 
-def plot_mean_against_count(R, *, ax: Axes | None = None) -> Axes:
-    """Mean rating of each item against how many it has, with the band that chance explains."""
+def plot_mean_against_count(R, k: float | None = None, *, ax: Axes | None = None) -> Axes:
+    """Mean rating of each item against how many it has, with the band that chance explains.
+
+    With `k`, the means shrunk by so many ratings at μ, and grey lines from where they were. Dots
+    are moved sideways, by less than a quarter of a rating, so that they do not hide each other.
+    """
     (item, unit), R = _words(R), check_ratings(R)
     n = count_ratings(R)[1]
-    means = np.bincount(R.indices, R.data, minlength=R.shape[1])[n > 0] / n[n > 0]
+    n, means, mean = n[n > 0], damped_means(R, 0)[n > 0], R.data.mean()
+    x = n + np.random.default_rng(0).uniform(-0.24, 0.24, len(n))
     title = f"The extremes are the {item}s that few have rated"
-    ax = _axes(ax, title, "ratings", f"mean ({unit})")
-    ax.semilogx(n[n > 0], means, "o", color=BLUE, ms=3, mew=0, alpha=0.4)
-    grid, mean = np.geomspace(1, n.max(), 200), R.data.mean()
-    band = mean - 2 * R.data.std() / np.sqrt(grid), mean + 2 * R.data.std() / np.sqrt(grid)
-    ax.fill_between(grid, *band, color=ORANGE, alpha=0.15, lw=0)
-    for edge in (*band, np.full_like(grid, mean)):
-        ax.plot(grid, edge, color=ORANGE, lw=1)
+    if k is not None:
+        title = f"k = {k:g} moves the {item}s that few have rated, and hardly the others"
+    ax = _axes(ax, title, f"ratings of the {item} (log scale)", f"mean ({unit})", (7, 4.2))
+    if k is None:
+        grid = np.geomspace(0.76, n.max(), 200)
+        chance = 2 * R.data.std() / np.sqrt(grid)
+        ax.fill_between(grid, mean - chance, mean + chance, color=GREY, alpha=0.15, lw=0)
+        ax.text(0.42, 0.9, r"grey band: $\mu$ ± 2 standard errors, what chance can do",
+                transform=ax.transAxes, color=GREY, size="small")  # fmt: skip
+        shown = means
+    else:
+        shown = mean + (means - mean) * n / (n + k)
+        ax.vlines(x, means, shown, color=GREY, lw=0.6, alpha=0.4)
+    ax.semilogx(x, shown, "o", color=ORANGE, ms=3.5, mew=0, alpha=0.5)
+    ax.axhline(mean, color=GREY, lw=1)
+    ax.annotate("$\\mu$", (1, mean), (4, 0), xycoords=("axes fraction", "data"),
+                textcoords="offset points", color=GREY, va="center")  # fmt: skip
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.set_ylim(R.data.min() - 0.2, R.data.max() + 0.2)
-    ax.annotate(r"$\mu \pm 2\sigma/\sqrt{n_j}$", (grid[75], band[1][75]), (6, 6),
-                textcoords="offset points", color=ORANGE)  # fmt: skip
+    return ax
+
+
+def plot_splits(splits: dict, ratings: Ratings, *, axes=None):
+    """Train and test part of several splits, side by side: every 30th user, the 40 busiest items.
+
+    `splits` maps a name to (R_train, R_test). Users come in the order of their first rating.
+    """
+    if axes is None:
+        axes = plt.subplots(1, len(splits), figsize=(9.6, 4.4), sharey=True, layout="constrained")[
+            1
+        ]
+    first = ratings.table.groupby("user_id")["timestamp"].min().reindex(ratings.user_ids)
+    users = np.argsort(first.to_numpy(), kind="stable")[::30]
+    items = np.argsort(-count_ratings(ratings)[1], kind="stable")[:40]
+    axes = np.atleast_1d(axes)
+    for ax, (name, parts) in zip(axes, splits.items(), strict=True):
+        _axes(ax, name, f"the {len(items)} most rated {ratings.item_name}s")
+        for R, colour in zip(parts, (BLUE, GREEN), strict=True):
+            shown = np.where(R[users][:, items].toarray() != 0, 1.0, np.nan)
+            edges = np.arange(len(items) + 1), np.arange(len(users) + 1)
+            ax.pcolormesh(*edges, shown, cmap=ListedColormap([colour]), ec="white", lw=0.4)
+        ax.set(xlim=(0, len(items)), ylim=(len(users), 0), xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+    axes[0].set_ylabel("users, by their first rating: early at the top")
+    for x, word, colour in ((0, "train", BLUE), (0.2, "test", GREEN)):
+        axes[0].text(x, -0.13, f"■ {word}", color=colour, transform=axes[0].transAxes)
+    return axes
+
+
+def plot_baselines(table, title: str, *, ax: Axes | None = None) -> Axes:
+    """RMSE of several predictions (rows of a DataFrame) on several test sets (its columns)."""
+    ax = _axes(ax, title, "", "test RMSE (stars)", (7, 3.8))
+    for (name, errors), colour in zip(table.items(), (GREEN, GREY, PURPLE), strict=False):
+        ax.plot(range(len(errors)), errors, "o-", color=colour)
+        ax.annotate(name, (len(errors) - 1, errors.iloc[-1]), (8, 0), color=colour, va="center",
+                    textcoords="offset points", annotation_clip=False)  # fmt: skip
+    ax.set_xticks(range(len(table)), table.index)
+    ax.margins(x=0.06)
     return ax
 
 

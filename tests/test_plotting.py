@@ -24,10 +24,12 @@ BOOKS = Ratings.from_table(
 )
 Y, RATINGS = np.array([[1.0, 0.2], [0.8, -0.1], [1.1, 0.4]]), np.array([4.0, 3.0, 5.0])
 DRAWINGS = {
+    "plot_cross_table": (BOOKS, [0, 1], [0, 1]),
     "plot_long_tails": (R,),
-    "plot_sparsity": ({"train": R, "test": R},),
+    "plot_sparsity": (R,),
     "plot_csr": (R[:4, :5],),
     "plot_mean_against_count": (R,),
+    "plot_baselines": (pd.DataFrame({"a": [2.0, 1.0], "b": [2.0, 1.5]}, ["μ", "biases"]), "Falls"),
     "plot_history": ({"a": [3.0, 2.0], "b": ([0.5, 1.5], [1.0, 0.5])}, "Both fall"),
     "plot_row_contours": (Y, RATINGS, 0.5, np.zeros((2, 2))),
     "plot_factor_map": (np.eye(3, 2), np.array(["A", "B", "C"]), [2]),
@@ -50,7 +52,7 @@ def close_figures():
 
 def test_every_figure_is_tried():
     public = {name for name in vars(plotting) if name.startswith("plot_")}
-    assert public == set(DRAWINGS)
+    assert public - {"plot_splits"} == set(DRAWINGS)  # which draws on several axes
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
@@ -63,6 +65,8 @@ def test_manners(name):
     assert plt.get_fignums() == [1] and ax.get_title()
     if name in ("plot_gantt", "plot_explanations"):  # whose rows are named
         assert ax.get_xlabel() and [tick.get_text() for tick in ax.get_yticklabels()]
+    elif name in ("plot_cross_table", "plot_baselines"):  # whose columns are named
+        assert ax.get_ylabel() and [tick.get_text() for tick in ax.get_xticklabels()]
     elif name not in ("plot_csr", "plot_row_ranges"):  # which have no axes to label
         assert ax.get_xlabel() and ax.get_ylabel()
     own = plt.figure().subplots()
@@ -79,43 +83,93 @@ def test_labels_follow_the_ratings():
     """A matrix knows neither what its items are called nor its scale; `Ratings` do."""
     for ratings, item, unit in ((R, "item", "ratings"), (BOOKS, "book", "points")):
         tails = plotting.plot_long_tails(ratings)
-        assert [text.get_text() for text in tails.texts] == ["users", f"{item}s"]
-        assert plotting.plot_sparsity({"all": ratings}).get_xlabel() == item
+        assert f"{item}s" in tails.get_title() and f"{item}s" in tails.texts[1].get_text()
+        assert plotting.plot_sparsity(ratings).get_xlabel() == f"{item}s, most rated first"
         means = plotting.plot_mean_against_count(ratings)
         assert means.get_ylabel() == f"mean ({unit})" and f"{item}s" in means.get_title()
 
 
+def test_cross_table_shows_stars_and_holes():
+    """Of users 1 and 2 and books a and b, user 2 has not rated b."""
+    holes, filled = (
+        plotting.plot_cross_table(BOOKS, [1, 0], [0, 1], *more)
+        for more in ((), ([[1, 9.5], [1, 1]],))
+    )
+    for ax, hole in ((holes, "?"), (filled, "9.5")):
+        cells = {text.get_position(): text.get_text() for text in ax.texts}
+        assert cells == {(0, 0): "10", (1, 0): hole, (0, 1): "2", (1, 1): "3"}
+        assert [tick.get_text() for tick in ax.get_xticklabels()] == ["a", "b"]
+        assert [tick.get_text() for tick in ax.get_yticklabels()] == ["2", "1"]
+
+
 def test_long_tails():
-    users, items = lines(plotting.plot_long_tails(R))
+    users, users_median, items, items_median = lines(plotting.plot_long_tails(R))
     assert np.array_equal(users[:, 1], np.sort(N_USER)[::-1])
     assert np.array_equal(items[:, 1], np.sort(N_ITEM)[::-1])
     assert items[0, 0] == 1 and items[-1, 0] == len(N_ITEM)
+    assert (users_median[0, 1], items_median[0, 1]) == (np.median(N_USER), np.median(N_ITEM))
 
 
-def test_sparsity_by_position_and_by_activity():
-    (dots,) = lines(plotting.plot_sparsity({"all": R}))
-    places = {(int(y), int(x)) for x, y in dots}
-    assert places == set(zip(*np.nonzero(np.isfinite(DENSE)), strict=True))
-    (dots,) = lines(plotting.plot_sparsity({"all": R}, order=R))
-    assert np.array_equal(np.bincount(dots[:, 1].astype(int)), np.sort(N_USER)[::-1])
-    assert np.array_equal(np.bincount(dots[:, 0].astype(int)), np.sort(N_ITEM)[::-1])
+def test_sparsity_is_the_share_of_each_block():
+    """Of 50 × 50 places the busiest 10 × 10 are filled: of the first block of 25 × 25, 16 %."""
+    places = np.random.default_rng(0).permutation(50)[:10]
+    ratings = sp.coo_array((np.ones(100), (np.repeat(places, 10), np.tile(places, 10))), (50, 50))
+    (blocks,) = plotting.plot_sparsity(ratings).collections
+    assert np.allclose(blocks.get_array(), [[0.16, 0], [0, 0]])
 
 
 def test_csr_shows_the_three_arrays():
     toy = sp.csr_array(np.array([[5.0, 0, 4], [0, 0, 0], [0, 3, 0]]))
-    texts = [text.get_text() for text in plotting.plot_csr(toy).texts]
-    assert texts[-9:] == [*"012012", "data", "indices", "indptr"]
-    filled = [text for text in texts[:-9] if text]
+    ax = plotting.plot_csr(toy)
+    texts = [text.get_text() for text in ax.texts if not hasattr(text, "arrow_patch")]
+    assert texts[-13:] == [*"012012", *"0123", "data", "indices", "indptr"]
+    filled = [text for text in texts[:-13] if text]
     assert filled == ["5", "5", "0", "4", "4", "2", "3", "3", "1", "0", "2", "2", "3"]
+    arrows = [text for text in ax.texts if hasattr(text, "arrow_patch")]
+    marks = [text.get_position()[0] for text in ax.texts if text.get_position()[1] == -0.3]
+    assert [marks.index(arrow.xy[0]) for arrow in arrows] == toy.indptr.tolist()
 
 
 def test_mean_against_count():
-    dots, low, high, middle = lines(plotting.plot_mean_against_count(R))
-    assert np.array_equal(dots[:, 0], N_ITEM[N_ITEM > 0])
+    ax = plotting.plot_mean_against_count(R)
+    dots, _ = lines(ax)
+    assert np.array_equal(dots[:, 0].round(), N_ITEM[N_ITEM > 0])
     assert np.allclose(dots[:, 1], np.nanmean(DENSE[:, N_ITEM > 0], axis=0))
     mean, deviation = np.nanmean(DENSE), np.nanstd(DENSE)
-    assert np.allclose(high[:, 1], mean + 2 * deviation / np.sqrt(high[:, 0]))
-    assert np.allclose(low[:, 1] + high[:, 1], 2 * mean) and np.allclose(middle[:, 1], mean)
+    x, y = ax.collections[0].get_paths()[0].vertices.T
+    inside = (x > x.min()) & (x < x.max())
+    assert np.allclose(np.abs(y - mean)[inside], 2 * deviation / np.sqrt(x[inside]))
+
+
+def test_shrunk_means_lie_nearer_to_the_mean():
+    ax = plotting.plot_mean_against_count(R, k=3)
+    dots, middle = lines(ax)
+    mean, n = np.nanmean(DENSE), N_ITEM[N_ITEM > 0]
+    sums = np.nansum(DENSE[:, N_ITEM > 0], axis=0)
+    assert np.allclose(dots[:, 1], (sums + 3 * mean) / (n + 3)) and np.allclose(middle[:, 1], mean)
+    tracks = np.array(ax.collections[0].get_segments())
+    assert np.allclose(tracks[:, 0, 1], sums / n) and np.allclose(tracks[:, 1], dots)
+
+
+def test_splits_show_train_and_test_in_the_order_of_time():
+    """61 users, of whom each later one has a lower id: every 30th is drawn, the earliest on top."""
+    table = pd.DataFrame({"user_id": np.repeat(np.arange(61), 2), "item_id": [*"ab"] * 61})
+    table = table.assign(rating=[1, 2] * 61, when=np.arange(122)[::-1])
+    ratings = Ratings.from_table(table, timestamp="when", item_name="book")
+    train, test = ratings.R.copy(), ratings.R.copy()
+    train.data = np.where(np.arange(122) < 4, 0, 1)
+    test.data = 1 - train.data
+    axes = plotting.plot_splits({"by id": (train, test)}, ratings)
+    shown = [image.get_array().filled(0) for image in axes[0].collections]
+    assert np.array_equal(shown[0], [[1, 1], [1, 1], [0, 0]])
+    assert np.array_equal(shown[1], [[0, 0], [0, 0], [1, 1]])
+    assert axes[0].get_title() == "by id" and "books" in axes[0].get_xlabel()
+
+
+def test_baselines_are_labelled_at_their_ends():
+    ax = plotting.plot_baselines(*DRAWINGS["plot_baselines"])
+    assert [line[:, 1].tolist() for line in lines(ax)] == [[2, 1], [2, 1.5]]
+    assert [(text.get_text(), text.xy) for text in ax.texts] == [("a", (1, 1)), ("b", (1, 1.5))]
 
 
 def test_history_labels_its_ends():

@@ -4,8 +4,10 @@ Their numbers and pictures come from plain functions, which are tested without a
 """
 
 from .base import Widget  # first: it says what is missing without ipywidgets
+from .csr import CSRByTouch
 from .factor_map import FactorMap
 from .overfitting import OverfittingDesk
 from .rating import RatingWidget
+from .shrink import ShrinkIt
 
-__all__ = ["FactorMap", "OverfittingDesk", "RatingWidget", "Widget"]
+__all__ = ["CSRByTouch", "FactorMap", "OverfittingDesk", "RatingWidget", "ShrinkIt", "Widget"]
