@@ -47,16 +47,25 @@ HEADING = re.compile(
     re.MULTILINE,
 )
 ANY_HEADING = re.compile(r"^#+ *Exercise +(\d+\.\d+)\b", re.MULTILINE)
-SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION$.*?^ *### END SOLUTION$", re.MULTILINE | re.DOTALL)
+SOLUTION = re.compile(
+    r"^( *)### BEGIN SOLUTION$.*?^ *### END SOLUTION$", re.MULTILINE | re.DOTALL
+)
 SEED = re.compile(r"^SEED = \d+$", re.MULTILINE)
 NOT_ACCEPTED = re.compile(r"^# not accepted: (.+)$", re.MULTILINE)
 LINK = re.compile(r"(?<!!)\[([^\[\]]+)\]\(([^()\s]+)\)")
 YOUR_ANSWER = "*Your answer here.*"
-HANDED_OUT = {"setup", "given", "check", "hidden"}  # tags of cells that are not the student's
+HANDED_OUT = {
+    "setup",
+    "given",
+    "check",
+    "hidden",
+}  # tags of cells that are not the student's
 ANSWER = "<your answer>"  # what tracebacks call it
 COLUMNS = ["student", "chapter", "exercise", "points", "of", "message"]
 AT_A_TIME = 2
-MEMORY = 4 * 2**30  # bytes of address space for one exercise; the packages alone take two
+MEMORY = (
+    4 * 2**30
+)  # bytes of address space for one exercise; the packages alone take two
 FILE = 2**28  # bytes of a file that it may write
 
 
@@ -98,7 +107,11 @@ def defined(source: str) -> list[str]:
     names = []
     for node in ast.parse(source).body:
         names += [node.name] if hasattr(node, "name") else []
-        names += [target.id for target in getattr(node, "targets", []) if hasattr(target, "id")]
+        names += [
+            target.id
+            for target in getattr(node, "targets", [])
+            if hasattr(target, "id")
+        ]
     return names
 
 
@@ -111,7 +124,9 @@ def sections(notebook: NotebookNode) -> dict[str, list[NotebookNode]]:
     """Cells by exercise, as 2.3; what is before the first belongs to ''."""
     found, number = {"": []}, ""
     for cell in notebook.cells:
-        heading = ANY_HEADING.search(cell.source) if cell.cell_type == "markdown" else None
+        heading = (
+            ANY_HEADING.search(cell.source) if cell.cell_type == "markdown" else None
+        )
         number = heading[1] if heading else number
         found.setdefault(number, []).append(cell)
     return found
@@ -125,7 +140,9 @@ def read_exercises(path: Path) -> list[Exercise]:
     for number, cells in parts.items():
         heading = HEADING.search(cells[0].source)
         if heading is None:
-            raise CourseworkError(f"{path.name}: the heading of exercise {number} has another form")
+            raise CourseworkError(
+                f"{path.name}: the heading of exercise {number} has another form"
+            )
         by_tag = {}
         for cell in cells:
             for tag in tags(cell):
@@ -133,7 +150,9 @@ def read_exercises(path: Path) -> list[Exercise]:
         about = heading.groupdict()
         numbers = float(about["points"]), int(about["minutes"])
         written = about["written"] is not None
-        exercises.append(Exercise(number, about["title"], *numbers, written, setup, by_tag))
+        exercises.append(
+            Exercise(number, about["title"], *numbers, written, setup, by_tag)
+        )
     return exercises
 
 
@@ -214,20 +233,30 @@ def linked_files(notebook: NotebookNode, folder: Path) -> Iterator[Path]:
     """Pages and pictures in `notebooks/` that a notebook shows or links to; no notebooks."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            for link in re.findall(r"\]\(([^()\s#]+)[^()]*\)|src=\"([^\"]+)\"", cell.source):
+            for link in re.findall(
+                r"\]\(([^()\s#]+)[^()]*\)|src=\"([^\"]+)\"", cell.source
+            ):
                 path = (folder / "".join(link)).resolve()
-                if path.is_file() and path.is_relative_to(HERE) and path.suffix != ".ipynb":
+                if (
+                    path.is_file()
+                    and path.is_relative_to(HERE)
+                    and path.suffix != ".ipynb"
+                ):
                     yield path
 
 
-def hand_out(folder: Path, seed: int | None = None, install: str | None = None) -> list[Path]:
+def hand_out(
+    folder: Path, seed: int | None = None, install: str | None = None
+) -> list[Path]:
     """Write chapters and students' copies of the exercises into a new folder.
 
     The chapters are as they are, outputs included, but for links that lead out of the folder.
     Raises CourseworkError if there are notebooks in the folder: they may be a student's work.
     """
     if folder.is_dir() and next(folder.rglob("*.ipynb"), None):
-        raise CourseworkError(f"{folder} has notebooks in it; name a new folder, to lose no work")
+        raise CourseworkError(
+            f"{folder} has notebooks in it; name a new folder, to lose no work"
+        )
     written, files = [], {}
     for path in [*chapter_paths(), *exercise_paths()]:
         notebook = nbformat.read(path, as_version=4)
@@ -241,7 +270,10 @@ def hand_out(folder: Path, seed: int | None = None, install: str | None = None) 
     kept = {path for path, _ in written} | set(files)
     for path, notebook in written:
         parent = path.parent
-        relink(notebook, lambda link, at=parent: link if (at / link).resolve() in kept else None)
+        relink(
+            notebook,
+            lambda link, at=parent: link if (at / link).resolve() in kept else None,
+        )
         goal = folder / path.relative_to(HERE)
         goal.parent.mkdir(parents=True, exist_ok=True)
         write(normalise(notebook), goal)
@@ -257,15 +289,21 @@ def hand_out(folder: Path, seed: int | None = None, install: str | None = None) 
 
 def own_code(cells: list[NotebookNode], exercise: Exercise) -> list[str]:
     """A student's code: all code of the section but what was handed out with it."""
-    handed_out = {one.strip() for tag in HANDED_OUT for one in exercise.cells.get(tag, [])}
-    handed_out |= {blank(one, exercise.number).strip() for one in exercise.cells["answer"]}
+    handed_out = {
+        one.strip() for tag in HANDED_OUT for one in exercise.cells.get(tag, [])
+    }
+    handed_out |= {
+        blank(one, exercise.number).strip() for one in exercise.cells["answer"]
+    }
     own = []
     for cell in cells:
         if cell.cell_type != "code" or cell.source.strip() in handed_out | {""}:
             continue
         source = without_magics(cell.source)
         changed = tags(cell) & HANDED_OUT  # a check with a print added, say
-        if not (changed and not any(f"def {name}(" in source for name in exercise.names())):
+        if not (
+            changed and not any(f"def {name}(" in source for name in exercise.names())
+        ):
             own.append(source)
     return own
 
@@ -313,7 +351,10 @@ def mark(exercise: Exercise, own: list[str]) -> tuple[str, str]:
     the student's. What the student's code changes in modules is undone, also after each call.
     """
     if wrong := refused(own, exercise.not_accepted()):
-        return "answer", f"uses {', '.join(wrong)}, which is not accepted here: write it yourself"
+        return (
+            "answer",
+            f"uses {', '.join(wrong)}, which is not accepted here: write it yourself",
+        )
     try:
         student = prepare(exercise)
     except BaseException as error:
@@ -405,11 +446,15 @@ def shorten(text: str, length: int = 500) -> str:
 # Grade: one exercise, in a process of its own
 
 
-def mark_alone(exercise: Exercise, own: list[str], time_limit: float) -> tuple[str, str]:
+def mark_alone(
+    exercise: Exercise, own: list[str], time_limit: float
+) -> tuple[str, str]:
     """`mark` in a new process, which is ended with all its children at the time limit."""
     key = secrets.token_hex()
     job = {"exercise": vars(exercise), "own": own, "key": key}
-    one_thread = dict.fromkeys(["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"], "1")
+    one_thread = dict.fromkeys(
+        ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"], "1"
+    )
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         job["result"] = str(Path(folder, "result.json"))
         process = subprocess.Popen(
@@ -439,7 +484,9 @@ def mark_alone(exercise: Exercise, own: list[str], time_limit: float) -> tuple[s
 def end_group(process: subprocess.Popen) -> None:
     """End a process and whatever it has started."""
     if hasattr(os, "killpg"):
-        with suppress(ProcessLookupError, PermissionError):  # nobody is left in the group
+        with suppress(
+            ProcessLookupError, PermissionError
+        ):  # nobody is left in the group
             os.killpg(process.pid, signal.SIGKILL)
     else:
         process.kill()
@@ -477,7 +524,11 @@ def grade(folder: Path, seed: int | None = None, time_limit: float = 60) -> list
         for exercise in read_exercises(path):
             seeded = vars(exercise) | {"setup": with_seed(exercise.setup, seed)}
             course[exercise.number] = Exercise(**seeded)
-    paths = [p for p in sorted(folder.rglob("*.ipynb")) if ".ipynb_checkpoints" not in p.parts]
+    paths = [
+        p
+        for p in sorted(folder.rglob("*.ipynb"))
+        if ".ipynb_checkpoints" not in p.parts
+    ]
     if not paths:
         raise CourseworkError(f"there are no notebooks in {folder}")
     with ThreadPoolExecutor(AT_A_TIME) as pool:
@@ -486,7 +537,10 @@ def grade(folder: Path, seed: int | None = None, time_limit: float = 60) -> list
             student = path.relative_to(folder).as_posix()
             rows += submission_rows(path, student, course, pool, time_limit)
         try:
-            return [row | row.pop("later").result() if "later" in row else row for row in rows]
+            return [
+                row | row.pop("later").result() if "later" in row else row
+                for row in rows
+            ]
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -509,12 +563,18 @@ def submission_rows(path, student, course, pool, time_limit) -> Iterator[dict]:
     for number, exercise in course.items():
         if number.split(".")[0] != chapter:
             continue
-        row = empty | {"chapter": f"{int(chapter):02}", "exercise": number, "of": exercise.points}
+        row = empty | {
+            "chapter": f"{int(chapter):02}",
+            "exercise": number,
+            "of": exercise.points,
+        }
         if number not in parts:
             yield row | {"points": 0, "message": "its heading is missing"}
         elif exercise.written:
             text = own_text(parts[number])
-            yield row | ({"message": text} if text else {"points": 0, "message": "not answered"})
+            yield row | (
+                {"message": text} if text else {"points": 0, "message": "not answered"}
+            )
         elif own := own_code(parts[number], exercise):
             yield row | {"later": pool.submit(grade_one, exercise, own, time_limit)}
         else:
@@ -524,8 +584,17 @@ def submission_rows(path, student, course, pool, time_limit) -> Iterator[dict]:
 def grade_one(exercise: Exercise, own: list[str], time_limit: float) -> dict:
     """Points and message of one exercise."""
     stage, message = mark_alone(exercise, own, time_limit)
-    points = {"passed": exercise.points, "hidden": math.floor(exercise.points) / 2, "setup": ""}
-    where = {"setup": "NOT GRADED, the setup failed: ", "check": "", "answer": "", "passed": ""}
+    points = {
+        "passed": exercise.points,
+        "hidden": math.floor(exercise.points) / 2,
+        "setup": "",
+    }
+    where = {
+        "setup": "NOT GRADED, the setup failed: ",
+        "check": "",
+        "answer": "",
+        "passed": "",
+    }
     message = where.get(stage, "visible checks passed; then: ") + message
     return {"points": points.get(stage, 0), "message": message}
 
@@ -537,7 +606,9 @@ def write_table(rows: list[dict], path: Path) -> None:
         table.writeheader()
         for row in rows:
             risky = str(row["message"])[:1] in ("=", "+", "-", "@")
-            table.writerow(row | {"message": f"'{row['message']}" if risky else row["message"]})
+            table.writerow(
+                row | {"message": f"'{row['message']}" if risky else row["message"]}
+            )
 
 
 def summary(rows: list[dict]) -> Iterator[str]:
@@ -549,27 +620,45 @@ def summary(rows: list[dict]) -> Iterator[str]:
             continue
         points = sum(row["points"] or 0 for row in own)
         marked = sum(row["of"] for row in own if row["points"] != "")
-        line = f"{student}: chapter {own[0]['chapter']}, {points:g} of {marked:g} points"
+        line = (
+            f"{student}: chapter {own[0]['chapter']}, {points:g} of {marked:g} points"
+        )
         by_hand = [row["exercise"] for row in own if row["points"] == ""]
-        yield line + (f"; to be marked by hand: {', '.join(by_hand)}" if by_hand else "")
+        yield line + (
+            f"; to be marked by hand: {', '.join(by_hand)}" if by_hand else ""
+        )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="coursework.py", description=__doc__.split("\n")[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    out = commands.add_parser("hand-out", help="write the students' copies into a new folder")
-    out.add_argument("folder", type=Path, metavar="FOLDER")
-    out.add_argument("--seed", type=int, help="another SEED in the exercises, so other data")
-    out.add_argument(
-        "--install", metavar="SOURCE", help="a first cell that installs this package on Colab"
+    parser = argparse.ArgumentParser(
+        prog="coursework.py", description=__doc__.split("\n")[0]
     )
-    marks = commands.add_parser("grade", help="grade all notebooks in a folder and below")
+    commands = parser.add_subparsers(dest="command", required=True)
+    out = commands.add_parser(
+        "hand-out", help="write the students' copies into a new folder"
+    )
+    out.add_argument("folder", type=Path, metavar="FOLDER")
+    out.add_argument(
+        "--seed", type=int, help="another SEED in the exercises, so other data"
+    )
+    out.add_argument(
+        "--install",
+        metavar="SOURCE",
+        help="a first cell that installs this package on Colab",
+    )
+    marks = commands.add_parser(
+        "grade", help="grade all notebooks in a folder and below"
+    )
     marks.add_argument("folder", type=Path, metavar="FOLDER")
     marks.add_argument("--seed", type=int, help="that of hand-out, or another one")
     marks.add_argument("--output", type=Path, default=Path("points.csv"), metavar="CSV")
     marks.add_argument(
-        "--time-limit", type=float, default=60, metavar="SECONDS", help="for one exercise"
+        "--time-limit",
+        type=float,
+        default=60,
+        metavar="SECONDS",
+        help="for one exercise",
     )
     options = parser.parse_args(arguments)
     try:
@@ -578,7 +667,9 @@ def main(arguments: list[str] | None = None) -> int:
                 print(path)
             return 0
         if options.output.exists():
-            raise CourseworkError(f"{options.output} exists; name another file by --output")
+            raise CourseworkError(
+                f"{options.output} exists; name another file by --output"
+            )
         rows = grade(options.folder, options.seed, options.time_limit)
         write_table(rows, options.output)
         print(*summary(rows), f"table of points: {options.output}", sep="\n")

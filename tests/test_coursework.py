@@ -92,6 +92,7 @@ def test_solutions_get_full_points(exercise):
     assert coursework.mark(exercise, [exercise.code("answer")]) == ("passed", "")
 
 
+@pytest.mark.filterwarnings("ignore")  # as while grading
 @pytest.mark.parametrize(
     ("number", "stage", "message", "code"), WRONG, ids=[f"{w[0]}-{w[2][:30]}" for w in WRONG]
 )
