@@ -13,17 +13,17 @@ def serial_share(speed_up, p):
 
 # %% 4.2 check: [1, 3], f = 3: 0.2716, not 0.3086
 def saved_by_push_through(n, f):
-    small = np.minimum(n, f)
-    before = np.sum(np.asarray(n) * f**2 + f**3 / 3)
-    return 1 - np.sum(small**3 + small**3 / 3) / before  # where is the larger of the two?
+    n, few = np.asarray(n), np.minimum(n, f)
+    before = np.sum(2 * n * f**2 + 2 / 3 * f**3)
+    return 1 - np.sum(2 * few**3 + 2 / 3 * few**3) / before  # where is the larger of the two?
 
 
 # %% 4.2 check: [1, 3], f = 3: 0.2716, not 0.4074
 def saved_by_push_through(n, f):
     n = np.asarray(n)
-    small, large = np.minimum(n, f), np.maximum(n, f)
-    before = n * f**2 + f**3 / 3
-    return np.mean(1 - (small**2 * large + small**3 / 3) / before)  # all rows count alike
+    few, many = np.minimum(n, f), np.maximum(n, f)
+    before = 2 * n * f**2 + 2 / 3 * f**3
+    return np.mean(1 - (2 * many * few**2 + 2 / 3 * few**3) / before)  # all rows count alike
 
 
 # %% 4.2 check: [1, 3], f = 3
