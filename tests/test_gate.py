@@ -11,7 +11,7 @@ import nbformat
 import pytest
 import refresh
 import test_notebooks as hygiene
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "no:cacheprovider"]
@@ -223,9 +223,9 @@ def test_a_chapter_asks_shows_and_has_slides():
     assert list(hygiene.asks_three_guesses(notebook)) and list(
         hygiene.has_about_ten_slides(notebook)
     )
-    table = {"output_type": "display_data", "data": {"text/html": "<table>"}}
+    table = new_output("display_data", {"text/html": "<table>"})
     notebook.cells[0].source += " Is it true?" + 3 * "\n\n**Predict first.** How many?"
-    notebook.cells.insert(1, new_code_cell("table", outputs=[nbformat.from_dict(table)]))
+    notebook.cells.insert(1, new_code_cell("table", outputs=[table]))
     slide = nbformat.from_dict({"slideshow": {"slide_type": "slide"}})
     notebook.cells += [new_markdown_cell("", metadata=slide)] * 10
     assert not list(hygiene.opens_with_a_question_and_something_to_see(notebook))
