@@ -1,0 +1,157 @@
+"""A notebook in JupyterLab, as a person uses it: by menu, mouse and keyboard."""
+
+import re
+import time
+
+IDLE = "Python 3 (ipykernel) | Idle"
+PANEL = "window.jupyterapp.shell.currentWidget"
+# What JupyterLab itself says on its console whatever is opened
+EXPECTED = re.compile(r"favicon|Failed to load resource: the server responded with a status of 404")
+VIEW = "application/vnd.jupyter.widget-view+json"
+SHOWN = """cell => [
+    ...[...cell.querySelectorAll('.widget-html-content')].map(one => one.innerHTML),
+    ...[...cell.querySelectorAll('.jupyter-button')].map(
+        one => one.textContent + one.className.replace(/mod-active|mod-hover/g, '')),
+].join('\\n')"""
+BUTTONS = ".jupyter-button"
+
+
+class Notebook:
+    """One notebook on a page of its own."""
+
+    def __init__(self, browser, address, width=1366, height=768):
+        self.faults = []
+        self.context = browser.new_context(viewport={"width": width, "height": height})
+        self.context.route("**/*", self._watch)
+        self.page = self.context.new_page()
+        self.page.on("console", self._listen)
+        self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
+        self.page.set_default_timeout(30_000)
+        self.page.goto(address)
+        # Commands are dropped until the kernel is connected
+        self.page.wait_for_function(
+            "text => document.querySelector('#jp-main-statusbar')?.innerText.includes(text)",
+            arg=IDLE,
+            timeout=60_000,
+        )
+
+    def _watch(self, route):
+        if route.request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
+            route.continue_()
+        else:
+            self.faults.append(f"a request leaves the machine: {route.request.url}")
+            route.abort()
+
+    def _listen(self, message):
+        if message.type == "error" and not EXPECTED.search(message.text):
+            self.faults.append(f"console: {message.text[:300]}")
+
+    def run_all(self, seconds=120):
+        """Run all cells by the menu; wait until the last has run, or one has failed."""
+        self.page.get_by_role("menuitem", name="Run", exact=True).click()
+        self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        self.page.wait_for_function(
+            f"""() => {{
+                const cells = [...{PANEL}.content.model.cells].filter(cell => cell.type == 'code');
+                return cells.every(cell => cell.executionCount !== null)
+                    && {PANEL}.sessionContext.session.kernel.status == 'idle';
+            }}""",
+            timeout=1000 * seconds,
+        )
+
+    def outputs(self):
+        """Return for each code cell its tags, its outputs as nbformat has them, and its place."""
+        return self.page.evaluate(
+            f"""() => [...{PANEL}.content.model.cells].map((cell, place) => ({{
+                place, tags: cell.getMetadata('tags') || [], type: cell.type,
+                outputs: cell.type == 'code' ? cell.outputs.toJSON() : [],
+            }})).filter(cell => cell.type == 'code')"""
+        )
+
+    def unexpected_errors(self):
+        """Return the errors of cells that are not meant to fail."""
+        return [
+            f"cell {cell['place']}: {output.get('ename')}: {output.get('evalue')}"
+            for cell in self.outputs()
+            for output in cell["outputs"]
+            if output["output_type"] == "error" and "raises-exception" not in cell["tags"]
+        ]
+
+    def widgets(self):
+        """Return the places of the cells that show a widget."""
+        return [
+            cell["place"]
+            for cell in self.outputs()
+            if any(VIEW in output.get("data", {}) for output in cell["outputs"])
+        ]
+
+    def cell(self, place):
+        """Scroll to a cell and return its element."""
+        self.page.evaluate(f"place => {PANEL}.content.scrollToItem(place, 'start')", place)
+        self.page.wait_for_function(
+            f"place => {PANEL}.content.widgets[place].node.querySelector('.widget-html-content')",
+            arg=place,
+        )
+        node = self.page.evaluate_handle(f"place => {PANEL}.content.widgets[place].node", place)
+        return node.as_element()
+
+    def press(self, element, *keys):
+        """Give an element the focus and press keys; return whether the focus is still there."""
+        element.evaluate("one => one.focus()")
+        for key in keys:
+            self.page.keyboard.press(key)
+        self.page.wait_for_timeout(20)
+        return element.evaluate("one => document.activeElement === one")
+
+    def changes(self, cell, before, seconds=5):
+        """Wait until a widget shows something else than before; return whether it did."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if cell.evaluate(SHOWN) != before:
+                return True
+            self.page.wait_for_timeout(20)
+        return False
+
+    def widget_faults(self, place):
+        """Move every control of a widget by keyboard; yield what is deaf or loses the focus."""
+        cell, name = self.cell(place), f"widget in cell {place}"
+        sliders = cell.query_selector_all(".noUi-handle")
+        for number, handle in enumerate(sliders):
+            before = cell.evaluate(SHOWN)
+            kept = self.press(handle, "ArrowRight")
+            if not self.changes(cell, before, 3) and self.press(handle, "ArrowLeft"):
+                kept = True  # it was at its end
+                if not self.changes(cell, before):
+                    yield f"{name}: nothing changes with slider {number}"
+            if not kept:
+                yield f"{name}: slider {number} loses the focus"
+        answered = 0
+        for label in [one.text_content() for one in cell.query_selector_all(BUTTONS)][:12]:
+            named = [one for one in cell.query_selector_all(BUTTONS) if one.text_content() == label]
+            if not named or not named[0].is_visible():
+                continue
+            button = named[0]
+            before = cell.evaluate(SHOWN)
+            if not self.press(button, "Enter"):
+                yield f"{name}: button {label!r} loses the focus"
+            answered += self.changes(cell, before, 1)
+        if cell.query_selector(BUTTONS) and not answered:
+            yield f"{name}: no button changes anything"
+        if not sliders and not answered:
+            yield f"{name}: there is nothing to move"
+        if (wide := cell.evaluate(WIDTHS))[0] > wide[1] + 1:
+            yield f"{name}: {wide[0]} px wide, where there are {wide[1]}"
+
+    def close(self):
+        """Shut the kernel down and close the page."""
+        self.page.evaluate(f"() => {PANEL}?.sessionContext?.shutdown()")
+        self.context.close()
+
+
+WIDTHS = """cell => {
+    const over = one => one.scrollWidth - one.clientWidth;
+    const kinds = '.jp-OutputArea-output, .widget-box, .widget-html-content';
+    const boxes = [...cell.querySelectorAll(kinds)];
+    const wide = boxes.reduce((a, b) => over(a) > over(b) ? a : b);
+    return [wide.scrollWidth, wide.clientWidth];
+}"""
