@@ -36,4 +36,4 @@ def test_faults_are_seen(open_notebook):
     ]
     assert drops == ["widget in cell 2: button 'One more' loses the focus"]
     assert len(wide) == 1 and "px wide" in wide[0]
-    assert notebook.faults == ["a request leaves the machine: https://example.org/picture.png"]
+    assert notebook.faults[0] == "a request leaves the machine: https://example.org/picture.png"
