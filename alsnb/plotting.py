@@ -73,7 +73,9 @@ def _words(R) -> tuple[str, str]:
     return (R.item_name, f"{R.unit}s") if isinstance(R, Ratings) else ("item", "ratings")
 
 
-def plot_cross_table(ratings: Ratings, users, items, predictions=None, *, ax: Axes | None = None):
+def plot_cross_table(
+    ratings: Ratings, users, items, predictions=None, *, ax: Axes | None = None
+) -> Axes:
     """Stars of some users (rows) for some items (columns), with the holes that are left.
 
     `users` and `items` are positions. Each hole holds a question mark, or its entry of
@@ -216,7 +218,7 @@ def plot_mean_against_count(R, k: float | None = None, *, ax: Axes | None = None
     return ax
 
 
-def plot_splits(splits: dict, ratings: Ratings, *, axes=None):
+def plot_splits(splits: dict, ratings: Ratings, *, axes=None) -> np.ndarray:
     """Train and test part of several splits, side by side: every 30th user, the 40 busiest items.
 
     `splits` maps a name to (R_train, R_test). Users come in the order of their first rating.

@@ -10,7 +10,7 @@ from .base import Widget, ipw, slider
 from .picture import INK, Picture
 
 TOY = ((5, 0, 4, 0, 0), (0, 3, 0, 0, 1), (0, 0, 0, 0, 0), (4, 2, 0, 5, 3))
-_CELL = 27  # px
+_CELL, _ARRAYS = 27, 260  # px: a side of a cell, the left edge of the arrays
 
 
 def press_cell(R, i: int, j: int, stars: float) -> sp.csr_array:
@@ -60,7 +60,7 @@ def draw(R, i: int, transposed: bool = False) -> Picture:
     n, m = R.shape
     colour, row, column = (ORANGE, "movie", "user") if transposed else (BLUE, "user", "movie")
     start, stop = R.indptr[i : i + 2]
-    picture = Picture(860, 260)
+    picture = Picture(max(560, _ARRAYS + R.nnz * _CELL + 20), 260)
     left, top = 46, 56
     picture.text(left + m * _CELL / 2, 18, f"{column}s", opacity=0.7)
     picture.text(12, top + n * _CELL / 2, f"{row}s", angle=-90, opacity=0.7)
@@ -71,7 +71,7 @@ def draw(R, i: int, transposed: bool = False) -> Picture:
         for j, r in enumerate(R[[a]].toarray()[0]):
             _cell(picture, left + j * _CELL, top + a * _CELL, f"{r:g}" if r else "", colour, a == i)
 
-    left = 300
+    left = _ARRAYS
     for y, name, values in ((top, "data", R.data), (top + 32, "indices", R.indices)):
         picture.text(left - 12, y + 17, name, anchor="end", size=13)
         for place, value in enumerate(values):

@@ -14,19 +14,26 @@ STEPS = (0, 1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 7
 _SHOWN = 300  # dots, at most: a picture of all movies would take too long to send
 
 
-def top_of(R, k: float, n: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    """Items with the highest shrunk means, and these; of equal ones the most rated first.
+def shrink_means(means, counts, mean: float, k: float) -> np.ndarray:
+    """Means of so many ratings, with k more ratings at the mean of all.
 
     Examples
     --------
-    >>> import scipy.sparse as sp
-    >>> items, means = top_of(sp.csr_array([[5.0, 4.0, 1.0], [0.0, 4.0, 1.0]]), k=2, n=2)
-    >>> items, means.round(2)
-    (array([0, 1]), array([3.67, 3.5 ]))
+    >>> shrink_means(np.array([5.0, 5.0]), np.array([1, 9]), mean=3.0, k=1)
+    array([4. , 4.8])
     """
-    means = damped_means(R, k)
-    order = np.lexsort((-count_ratings(R)[1], -means.round(12)))[:n]
-    return order, means[order]
+    return mean + (means - mean) * counts / np.maximum(counts + k, 1)
+
+
+def find_top(means, counts, n: int = 5) -> np.ndarray:
+    """Positions of the highest means; of equal ones the most rated first.
+
+    Examples
+    --------
+    >>> find_top(np.array([4.0, 5.0, 5.0]), np.array([9, 1, 2]), n=2)
+    array([2, 1])
+    """
+    return np.lexsort((-counts, -means.round(12)))[:n]
 
 
 def validation_errors(R, steps=STEPS) -> np.ndarray:
@@ -36,71 +43,72 @@ def validation_errors(R, steps=STEPS) -> np.ndarray:
     """
     rest, _ = train_test_split(R, 0.2, rng=0)
     train, validation = train_test_split(rest, 0.2, rng=1)
-    means = [damped_means(train, k) for k in steps]
-    return np.array(
-        [root_mean_square(validation.data - mean[validation.indices]) for mean in means]
-    )
+    shrunk = (damped_means(train, k) for k in steps)
+    return np.array([root_mean_square(validation.data - c[validation.indices]) for c in shrunk])
 
 
-def describe(R, titles, k: float, errors, steps=STEPS) -> str:
+def describe(titles, shrunk, counts, k: float, errors, steps=STEPS) -> str:
     """What this k does to the list and to the errors, in one sentence."""
-    items, means = top_of(R, k)
-    counts = count_ratings(R)[1][items]
-    best = int(np.argmin(errors))
+    top, best = find_top(shrunk, counts), int(np.argmin(errors))
     return (
-        f"k = {k:g}: first is {titles[items[0]]} with {means[0]:.2f} stars; the top five have "
-        f"{counts.min()} to {counts.max()} ratings each. "
+        f"k = {k:g}: first is {titles[top[0]]} with {shrunk[top[0]]:.2f} stars; the top five have "
+        f"{counts[top].min()} to {counts[top].max()} ratings each. "
         f"Validation RMSE {errors[steps.index(k)]:.4f} (lowest: {errors[best]:.4f} at "
         f"k = {steps[best]:g})."
     )
 
 
-def draw(R, titles, k: float, errors, steps=STEPS, unit: str = "star") -> Picture:
+def draw(ratings: Ratings, means, shrunk, counts, k: float, errors, steps=STEPS) -> Picture:
     """The top five, the means sliding to μ, and the validation error against k."""
-    counts = count_ratings(R)[1]
-    raw, shrunk, mean = damped_means(R, 0), damped_means(R, k), R.data.mean()
-    items, _ = top_of(R, k)
-    picture = Picture(900, 470)
-    picture.text(20, 24, "The top five", size=14, anchor="start", bold=True)
-    picture.text(322, 48, "mean", size=11, anchor="end", opacity=0.7)
-    picture.text(384, 48, "ratings", size=11, anchor="end", opacity=0.7)
-    for place, j in enumerate(items):
-        y = 72 + 26 * place
-        title = titles[j] if len(titles[j]) <= 33 else titles[j][:32] + "…"
-        picture.text(20, y, f"{place + 1}  {title}", size=13, anchor="start")
-        picture.text(322, y, f"{shrunk[j]:.2f}", size=13, anchor="end", bold=True)
-        picture.text(384, y, f"{counts[j]}", size=13, anchor="end")
+    top, titles = find_top(shrunk, counts), ratings.titles
+    picture = Picture(800, 450)
+    _draw_list(picture, titles[top], shrunk[top], counts[top])
+    _draw_errors(picture, k, errors, steps)
 
-    top, low, high = max(counts.max(), 2), R.data.min(), R.data.max()
-    ticks = {n: f"{n:g}" for n in (1, 10, 100, 1000, 10_000, 100_000) if n <= top}
-    right = picture.axes(462, 30, 410, 380, (0.8, 1.3 * top), (low - 0.1, high + 0.1), xlog=True,
-                         xlabel="ratings of the movie (log scale)", ylabel=f"mean ({unit}s)",
-                         xticks=ticks, yticks=np.arange(np.ceil(low), high + 0.5),
-                         title="Means slide towards μ, those of few ratings first")  # fmt: skip
+    (low, high), most = ratings.scale, max(counts.max(), 2)
+    ticks = {n: f"{n:g}" for n in (1, 10, 100, 1000, 10_000, 100_000) if n <= most}
+    right = picture.axes(440, 30, 335, 370, (0.8, 1.3 * most), (low - 0.1, high + 0.1), xlog=True,
+                         xlabel=f"ratings of the {ratings.item_name} (log scale)", xticks=ticks,
+                         ylabel=f"mean ({ratings.unit}s)", yticks=np.linspace(low, high, 5),
+                         title="Means slide towards μ")  # fmt: skip
     rated = np.flatnonzero(counts)
     busiest = rated[np.argsort(-counts[rated], kind="stable")]
-    some = np.union1d(busiest[:: max(1, -(-len(rated) // _SHOWN))], items)
-    right.line([[0.8, mean], [1.3 * top, mean]], width=1, opacity=0.6)
-    right.text(1.3 * top, mean, "μ", dx=6, dy=4, anchor="start")
-    tracks = [[[counts[j], raw[j]], [counts[j], shrunk[j]]] for j in some if k]
-    if tracks:
+    some = np.union1d(busiest[:: -(-len(rated) // _SHOWN)], top)
+    mean = ratings.R.data.mean()
+    right.line([[0.8, mean], [1.3 * most, mean]], width=1, opacity=0.6)
+    right.text(1.3 * most, mean, "μ", dx=6, dy=4, anchor="start")
+    if k:
+        tracks = [[[counts[j], means[j]], [counts[j], shrunk[j]]] for j in some]
         right.line(tracks, width=1, opacity=0.2)
     right.dots(np.column_stack([counts[some], shrunk[some]]), ORANGE, 3, opacity=0.6)
-    names = [f"{titles[j]}: {raw[j]:.2f} → {shrunk[j]:.2f}" for j in items]
-    right.dots(np.column_stack([counts[items], shrunk[items]]), INK, 6, hollow=True, titles=names)
+    names = [f"{titles[j]}: {means[j]:.2f} → {shrunk[j]:.2f}" for j in top]
+    right.dots(np.column_stack([counts[top], shrunk[top]]), INK, 6, hollow=True, titles=names)
+    return picture
 
-    x = np.log1p(steps)
-    at, low, high = steps.index(k), errors.min(), errors.max()
-    room = 0.2 * (high - low) or 0.1
-    below = picture.axes(70, 262, 314, 148, (-0.2, x[-1] + 0.2), (low - room, high + room),
+
+def _draw_list(picture, titles, shrunk, counts):
+    picture.text(20, 24, "The top five", size=14, anchor="start", bold=True)
+    picture.text(322, 48, "mean", size=11, anchor="end", opacity=0.7)
+    picture.text(380, 48, "ratings", size=11, anchor="end", opacity=0.7)
+    for place, (title, mean, count) in enumerate(zip(titles, shrunk, counts, strict=True)):
+        y = 72 + 26 * place
+        title = title if len(title) <= 33 else title[:32] + "…"
+        picture.text(20, y, f"{place + 1}  {title}", size=13, anchor="start")
+        picture.text(322, y, f"{mean:.2f}", size=13, anchor="end", bold=True)
+        picture.text(380, y, f"{count}", size=13, anchor="end")
+
+
+def _draw_errors(picture, k, errors, steps):
+    x, low, high = np.log1p(steps), errors.min(), errors.max()
+    best, room = int(np.argmin(errors)), 0.2 * (high - low) or 0.1
+    below = picture.axes(70, 252, 310, 148, (-0.2, x[-1] + 0.2), (low - room, high + room),
                          xticks={np.log1p(n): f"{n}" for n in (0, 1, 4, 20, 100, 1000)},
                          yticks={low: f"{low:.3f}", high: f"{high:.3f}"}, xlabel="k",
                          title="RMSE on ratings held out")  # fmt: skip
     below.line(np.column_stack([x, errors]), ORANGE, 2)
-    best = int(np.argmin(errors))
     below.text(x[best], low, f"lowest at k = {steps[best]:g}", dy=20, dx=-12, anchor="start")
+    at = steps.index(k)
     below.dots([[x[at], errors[at]]], INK, 6)
-    return picture
 
 
 class ShrinkIt(Widget):
@@ -128,16 +136,26 @@ class ShrinkIt(Widget):
 
     def __init__(self, ratings: Ratings):
         self._ratings = ratings
+        self._counts = count_ratings(ratings.R)[1]
+        self._means = damped_means(ratings.R, 0)
+        self._mean = ratings.R.data.mean()
         self.errors = validation_errors(ratings.R)
         self.k = choice("k, imagined ratings at μ", STEPS, 0)
+        self.k.layout.width = "32em"
         super().__init__([self.k])
+
+    @property
+    def shrunk(self) -> np.ndarray:
+        """The shrunk mean of each item, in stars."""
+        return shrink_means(self._means, self._counts, self._mean, self.k.value)
 
     @property
     def report(self):
         """Who leads, and how well the shrunk means predict."""
-        return describe(self._ratings.R, self._ratings.titles, self.k.value, self.errors)
+        shown = self.shrunk, self._counts
+        return describe(self._ratings.titles, *shown, self.k.value, self.errors)
 
     def picture(self):
         """Return the list, the means and the errors, drawn."""
-        ratings = self._ratings
-        return draw(ratings.R, ratings.titles, self.k.value, self.errors, unit=ratings.unit)
+        shown = self._means, self.shrunk, self._counts
+        return draw(self._ratings, *shown, self.k.value, self.errors)
