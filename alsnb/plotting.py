@@ -19,6 +19,7 @@ from .ridge import solve_row
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#666666"
 GROUP_COLOURS = (ORANGE, PURPLE, GREEN)  # of kinds of items
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY)  # told apart by every kind of eye, and in print
+_BEHIND = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.8}  # of text on lines
 MORE_COLOURS = (*COLOURS, "#E69F00", "#56B4E9", "#000000")  # on screens
 
 
@@ -273,23 +274,217 @@ def plot_history(histories: dict, title: str, *, xlabel="iteration", ylabel="RMS
     return ax
 
 
-def plot_row_contours(Y, r, penalty: float, path=None, *, ax: Axes | None = None) -> Axes:
-    """Contours of one row's two-factor problem, its minimum, and a path of descent (k × 2)."""
-    x = solve_row(Y, r, penalty)
-    points = x[None] if path is None else np.vstack([path, x])
-    middle, reach = (points.min(0) + points.max(0)) / 2, 0.7 * np.ptp(points, axis=0).max() + 0.3
-    grid = np.stack(np.meshgrid(*(np.linspace(c - reach, c + reach, 200) for c in middle)), -1)
-    cost = ((grid @ Y.T - r) ** 2).sum(-1) + penalty * (grid**2).sum(-1)
-    ax = _axes(ax, "Descent zigzags; the closed form jumps", "first factor",
-               "second factor", (5.6, 5))  # fmt: skip
-    ax.contour(*np.moveaxis(grid, -1, 0), cost, levels=np.geomspace(cost.min(), cost.max(), 20),
-               colors=GREY, linewidths=0.6)  # fmt: skip
-    if path is not None:
-        ax.plot(*np.asarray(path).T, ".-", color=ORANGE, ms=4, lw=1, label="gradient descent")
-        ax.annotate("", x, path[0], arrowprops={"arrowstyle": "->", "color": BLUE, "lw": 1.6})
-    ax.plot(*x, "*", color=BLUE, ms=14, label="closed form")
-    ax.legend(frameon=False, loc="upper left", labelcolor="linecolor")
+def _cells(ax, values, corner, colour, text="{:.1f}", alpha=0.3):
+    """Draw a matrix as boxes with its numbers, from its upper left `corner`; NaN is an empty box.
+
+    `alpha` is one number, or one for each value.
+    """
+    alpha = np.broadcast_to(alpha, np.shape(values))
+    for (i, j), value in np.ndenumerate(values):
+        x, y = corner[0] + j, corner[1] + i
+        ax.add_patch(plt.Rectangle((x, y), 1, 1, fc="none", ec=GREY, lw=0.4))
+        if not np.isnan(value):
+            ax.add_patch(plt.Rectangle((x, y), 1, 1, fc=colour, alpha=alpha[i, j], lw=0))
+            number = text.format(round(value, 1) + 0).replace("-", "−")  # + 0: no −0.0
+            ax.text(x + 0.5, y + 0.5, number, ha="center", va="center", size=9)
+
+
+def _frame(ax, x, y, width, height, colour):
+    """Draw the edge of a box that the eye is to follow."""
+    place = (x, y), width, height
+    ax.add_patch(plt.Rectangle(*place, fc="none", ec=colour, lw=2.2, zorder=3))
+
+
+def plot_product(R, U, V, users, items, place, *, ax: Axes | None = None) -> Axes:
+    """Draw a small R and beside it U Vᵀ, which predicts each of its places, and one above all.
+
+    Each prediction lies where its row of U and its column of Vᵀ cross. `users` and `items` are the
+    names of the rows and columns, `place` a pair (i, j).
+    """
+    R, (i, j) = check_ratings(R), place
+    (n, m), f = R.shape, U.shape[1]
+    ax = _axes(ax, "Two thin tables fill the holes of a wide one", size=(10.4, 5.6))
+    ax.set_axis_off()
+    known = np.full((n, m), np.nan)
+    known[rows_of(R), R.indices] = R.data
+    x, y = m + 3.2 + f, -f - 0.5  # where the prediction begins, and above it Vᵀ
+    _cells(ax, known, (0, 0), GREY, "{:g}", np.nan_to_num(known) / 10)
+    _cells(ax, U @ V.T, (x, 0), GREY, alpha=np.clip(U @ V.T, 0, 5) / 10)
+    _cells(ax, U, (x - f - 0.5, 0), BLUE)
+    _cells(ax, V.T, (x, y), ORANGE)
+    ax.text(j + 0.5, i + 0.5, "?", ha="center", va="center", size=13, weight="bold")
+    _frame(ax, j, i, 1, 1, "black")
+    _frame(ax, x + j, i, 1, 1, "black")
+    _frame(ax, x - f - 0.5, i, f, 1, BLUE)
+    _frame(ax, x + j, y, 1, f, ORANGE)
+    for row, name in enumerate(users):
+        ax.text(-0.3, row + 0.5, name, ha="right", va="center", size=10)
+    for column, name in enumerate(items):
+        for left, bottom in ((0, -0.2), (x, y - 0.2)):
+            place = left + column + 0.3, bottom
+            ax.text(*place, name, rotation=40, rotation_mode="anchor", size=10)
+    for left, width, name in (
+        (0, m, "R: ratings, with holes"),
+        (x - f - 0.5, f, "U: users"),
+        (x, m, "U Vᵀ: predictions"),
+    ):
+        ax.text(left + width / 2, n + 0.7, name, ha="center", size=11)
+    ax.text(x - 0.4, y + f / 2, "Vᵀ: movies", ha="right", va="center", size=11)
+    ax.text((m + x - f - 0.5) / 2, n / 2, "≈", ha="center", va="center", size=22)
+    ax.set(xlim=(-3.6, x + m + 2.4), ylim=(n + 1, y - 3.4), aspect="equal")
+    return ax
+
+
+def plot_gather(R, V, i: int, items, *, ax: Axes | None = None) -> Axes:
+    """Draw how Y_i and r_i are gathered: the rows of V that user i has rated, and the ratings."""
+    R = check_ratings(R)
+    row = slice(R.indptr[i], R.indptr[i + 1])
+    rated, (m, f) = R.indices[row], V.shape
+    ax = _axes(ax, "$Y_i$ is made of the rows of V that the user has rated", size=(8.4, 3.8))
+    ax.set_axis_off()
+    ratings, alpha = np.full((m, 1), np.nan), np.full((m, f), 0.06)
+    ratings[rated, 0], alpha[rated] = R.data[row], 0.3
+    right = f + 6
+    _cells(ax, ratings, (0, 0), BLUE, "{:g}")
+    _cells(ax, V, (2, 0), ORANGE, alpha=alpha)
+    _cells(ax, V[rated], (right, 0.5), ORANGE)
+    _cells(ax, ratings[rated], (right + f + 1, 0.5), BLUE, "{:g}")
+    for k, j in enumerate(rated):
+        style = {"arrowstyle": "->", "color": GREY, "lw": 1.2}
+        ax.annotate("", (right - 0.2, k + 1), (f + 2.2, j + 0.5), arrowprops=style)
+    for j, name in enumerate(items):
+        colour = "black" if j in rated else GREY
+        ax.text(-0.3, j + 0.5, name, ha="right", va="center", size=10, color=colour)
+    for x, y, name in (
+        (0.5, -0.4, "ratings"),
+        (2 + f / 2, -0.4, "V"),
+        (right + f / 2, 0.1, "$Y_i$"),
+        (right + f + 1.5, 0.1, "$r_i$"),
+    ):
+        ax.text(x, y, name, ha="center", size=12)
+    ax.set(xlim=(-4.6, right + f + 2.5), ylim=(m + 0.2, -1.3), aspect="equal")
+    return ax
+
+
+def plot_staircase(path, r: float, penalty: float, *, ax: Axes | None = None) -> Axes:
+    """Draw J of one user and one movie, and the points to which half-steps led (k × 2)."""
+    ax = _axes(ax, "Sideways, down, sideways: half-steps make a staircase", "u (the user)",
+               "v (the movie)", (5.8, 5.4))  # fmt: skip
+    u, v = np.meshgrid(*2 * [np.linspace(-2.5, 2.5, 201)])
+    J = (r - u * v) ** 2 + penalty * (u**2 + v**2)
+    levels = [2, 2.5, 3, 4, 6, 10, 16, 24, 36]
+    lines = ax.contour(u, v, J, levels=levels, colors=GREY, linewidths=0.7, alpha=0.7)
+    ax.clabel(lines, levels=[2, 3, 4, 6, 10, 24], fmt="%g", fontsize=8)
+    for start, end in pairwise(path):
+        colour = BLUE if start[1] == end[1] else ORANGE
+        ax.plot(*np.transpose([start, end]), "-", color=colour, lw=2.5)
+        ax.plot(*end, "o", color=colour, ms=4)
+    for name, (x, y), place, colour in zip(
+        ("solve u", "solve v"),
+        np.add(path[:2], path[1:3]) / 2,
+        ((0, 5), (-34, -4)),
+        (BLUE, ORANGE),
+        strict=True,
+    ):
+        ax.annotate(name, (x, y), place, textcoords="offset points", color=colour,
+                    ha="center", size=11, bbox=_BEHIND)  # fmt: skip
+    ax.plot(*path[0], "ko", ms=6)
+    ax.annotate("start", path[0], (-6, 4), textcoords="offset points", ha="right")
+    if abs(r) > penalty:
+        root = np.sqrt(abs(r) - penalty) * np.array([[1, np.sign(r)]])
+        ax.plot(*np.vstack([root, -root]).T, "*", color=GREEN, ms=13)
+        ax.plot(0, 0, "x", color="black", ms=9, mew=2)
     ax.set_aspect("equal")
+    return ax
+
+
+def plot_eigenvalues(Y, penalty: float, *, ax: Axes | None = None) -> Axes:
+    """Eigenvalues of YᵀY, what λ adds, and above each bar the share of the fit that is kept."""
+    values = np.maximum(np.linalg.eigvalsh(Y.T @ Y)[::-1], 0)
+    none = int(np.sum(values < 1e-9 * values[0]))
+    title = f"λ lifts every eigenvalue, {none} of them from zero"
+    ax = _axes(ax, title, "eigenvalue of $Y^TY$", "its size", (7.2, 3.8))
+    places = np.arange(1, len(values) + 1)
+    ax.bar(places, values, color=ORANGE)
+    ax.bar(places, penalty, bottom=values, color=GREY, alpha=0.35)
+    for x, value in zip(places, values, strict=True):
+        share = value / (value + penalty)
+        text = f"{100 * share:.0f} %" if value > 1e-9 * values[0] else "0"
+        ax.text(x, value + penalty + 0.2, text, ha="center", va="bottom")
+    ax.text(1.5, values[0] / 2, "from the ratings", color=ORANGE, size=12)
+    ax.text(1.5, values[0] + penalty / 2, "added by λ", color=GREY, size=12)
+    ax.text(places[-1] + 0.5, penalty + values[0] / 8, "above the bars: kept of the fit",
+            ha="right", va="bottom")  # fmt: skip
+    ax.set(xticks=places)
+    return ax
+
+
+def plot_row_contours(Y, r, penalty: float, path=None, *, ax: Axes | None = None) -> Axes:
+    """Contours of one row's two-factor problem, and its minimum.
+
+    Without a path: where the minimum walks as λ grows from nothing. With one: a descent (k × 2).
+    """
+    lambdas = np.geomspace(1e-3, 1e3, 61)
+    walk, x = np.array([solve_row(Y, r, value) for value in lambdas]), solve_row(Y, r, penalty)
+    ax = _axes(ax, f"λ = {penalty:g}", "first factor", "second factor", (3.6, 3.6))
+    reach = 1.2 * np.abs(np.vstack([walk, x] if path is None else [walk, path[0]])).max() + 0.3
+    grid = np.stack(np.meshgrid(*2 * [np.linspace(-reach, reach, 200)]), -1)
+    cost = ((grid @ Y.T - r) ** 2).sum(-1) + penalty * (grid**2).sum(-1)
+    lowest = np.sum((Y @ x - r) ** 2) + penalty * np.sum(x**2)
+    levels = lowest + np.geomspace(0.003, 1, 15) * (cost.max() - lowest)
+    ax.contour(*np.moveaxis(grid, -1, 0), cost, levels=levels, colors=GREY, linewidths=0.6)
+    if path is None:
+        ax.plot(*walk.T, color=BLUE, lw=1.8)
+        ax.plot(*walk[0], "o", color=BLUE, mfc="white", ms=7)
+        ax.plot(0, 0, "ko", ms=4)
+        style = {"textcoords": "offset points", "ha": "center", "bbox": _BEHIND}
+        ax.annotate("λ → 0", walk[0], (0, 9), **style)
+        ax.annotate("λ → ∞", (0, 0), (0, -16), **style)
+    else:
+        ax.plot(*np.asarray(path).T, ".-", color=PURPLE, ms=4, lw=1)
+    ax.plot(*x, "o", color=BLUE, ms=9)
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    return ax
+
+
+def plot_kept_means(penalties: dict, *, ax: Axes | None = None) -> Axes:
+    """Draw n / (n + λ n^ν), what is kept of the mean of n ratings; `penalties` is {ν: λ}."""
+    title = "Plain λ trusts the busy, weighted λ treats all alike"
+    ax = _axes(ax, title, "ratings of the row", "share of the mean that is kept", (6.4, 4.6))
+    n = np.geomspace(1, 200, 100)
+    for (nu, penalty), colour in zip(penalties.items(), ("black", GREY, PURPLE), strict=False):
+        share = n / (n + penalty * n**nu)
+        ax.semilogx(n, share, color=colour, lw=2)
+        ax.annotate(f"ν = {nu:g}, λ = {penalty:.2g}", (n[-1], share[-1]), (6, 0), va="center",
+                    textcoords="offset points", color=colour)  # fmt: skip
+    ax.minorticks_off()
+    ax.set(ylim=(0.1, 1), xticks=(1, 20, 200), xticklabels=("1", "20", "200"))
+    return ax
+
+
+def plot_push_through(n_ratings: int, n_factors: int, *, ax: Axes | None = None) -> Axes:
+    """Draw both sides of the push-through identity to scale: YᵀY and YYᵀ, with their factors."""
+    n, f = n_ratings, n_factors
+    ax = _axes(ax, f"The same x from {f} equations, or from {n}", size=(9, 3.2))
+    ax.set_axis_off()
+    gap, middle = f / 6, 2 * f + n + f / 6 * 6
+    boxes = (
+        (0, n, f, "$Y^T$"),
+        (n + gap, f, n, "$Y$"),
+        (n + f + 3 * gap, f, f, f"{f} × {f}"),
+        (middle, f, n, "$Y$"),
+        (middle + f + gap, n, f, "$Y^T$"),
+        (middle + f + n + 3.5 * gap, n, n, f"{n} × {n}"),
+    )
+    for number, (x, width, height, name) in enumerate(boxes):
+        made = number in (2, 5)
+        alpha, colour = (0.8, PURPLE) if made else (0.45, ORANGE)
+        ax.add_patch(plt.Rectangle((x, 0), width, height, fc=colour, alpha=alpha))
+        ax.text(x + width / 2, -f / 20, name, ha="center", va="bottom", size=11)
+        if made:
+            ax.text(x - gap, f / 12, "=", ha="center", va="center", size=16)
+    ax.text(middle - 1.5 * gap, f / 2, "or", ha="center", va="center", size=13)
+    ax.set(xlim=(-gap, boxes[-1][0] + n + 2 * gap), ylim=(f * 1.05, -f / 4), aspect="equal")
     return ax
 
 

@@ -23,6 +23,8 @@ BOOKS = Ratings.from_table(
     unit="point",
 )
 Y, RATINGS = np.array([[1.0, 0.2], [0.8, -0.1], [1.1, 0.4]]), np.array([4.0, 3.0, 5.0])
+SMALL = sp.csr_array(np.array([[5.0, 0.0, 4.0], [1.0, 2.0, 0.0]]))
+FACTORS = np.array([[1.0, 2.0], [0.5, -0.04]]), np.array([[1.0, 2.0], [0.0, 1.0], [2.0, 0.5]])
 DRAWINGS = {
     "plot_cross_table": (BOOKS, [0, 1], [0, 1]),
     "plot_long_tails": (R,),
@@ -31,7 +33,13 @@ DRAWINGS = {
     "plot_mean_against_count": (R,),
     "plot_baselines": (pd.DataFrame({"a": [2.0, 1.0], "b": [2.0, 1.5]}, ["μ", "biases"]), "Falls"),
     "plot_history": ({"a": [3.0, 2.0], "b": ([0.5, 1.5], [1.0, 0.5])}, "Both fall"),
+    "plot_product": (SMALL, *FACTORS, ["Ann", "Bo"], ["A", "B", "C"], (0, 1)),
+    "plot_gather": (SMALL, FACTORS[1], 0, ["A", "B", "C"]),
+    "plot_staircase": ([(-0.4, 2.2), (0.8, 2.2), (0.8, 1.4)], 2, 0.5),
+    "plot_eigenvalues": (Y, 0.5),
     "plot_row_contours": (Y, RATINGS, 0.5, np.zeros((2, 2))),
+    "plot_kept_means": ({0: 5, 1: 0.25},),
+    "plot_push_through": (5, 100),
     "plot_factor_map": (np.eye(3, 2), np.array(["A", "B", "C"]), [2]),
     "plot_row_ranges": (12, 9, 3),
     "plot_explanations": ([[0.2, -0.1, 0.3], [-0.2, -0.1, 0.0]], ["A", "B"], ["x", "y", "z"]),
@@ -67,7 +75,7 @@ def test_manners(name):
         assert ax.get_xlabel() and [tick.get_text() for tick in ax.get_yticklabels()]
     elif name in ("plot_cross_table", "plot_baselines"):  # whose columns are named
         assert ax.get_ylabel() and [tick.get_text() for tick in ax.get_xticklabels()]
-    elif name not in ("plot_csr", "plot_row_ranges"):  # which have no axes to label
+    elif ax.axison:  # others have no axes to label
         assert ax.get_xlabel() and ax.get_ylabel()
     own = plt.figure().subplots()
     assert plot(*arguments, ax=own) is own
@@ -181,13 +189,89 @@ def test_history_labels_its_ends():
     assert ax.texts[0].xy == (1, 3.0)
 
 
+def cells(ax):
+    """What is written in boxes, by their places (x, y)."""
+    places = [np.round(np.subtract(text.get_position(), 0.5), 1).tolist() for text in ax.texts]
+    texts = [text.get_text() for text in ax.texts]
+    return dict(zip(map(tuple, places), texts, strict=True))
+
+
+def test_product_puts_each_prediction_where_its_row_and_column_cross():
+    ax = plotting.plot_product(*DRAWINGS["plot_product"])
+    seen = cells(ax)
+    assert [seen[j, 0] for j in range(3)] == ["5", "?", "4"] and (2, 1) not in seen
+    left, top = 8.2, -2.5  # of the prediction, and of what stands above it
+    predicted = FACTORS[0] @ FACTORS[1].T
+    for (i, j), value in np.ndenumerate(predicted):
+        assert float(seen[round(left + j, 1), i].replace("−", "-")) == pytest.approx(
+            value, abs=0.051
+        )
+        assert float(seen[round(left + j, 1), top]) == FACTORS[1][j, 0]
+        assert float(seen[5.7, i]) == FACTORS[0][i, 0]
+    assert seen[6.7, 1] == "0.0"  # not −0.0
+    frames = [p for p in ax.patches if p.get_linewidth() > 2]
+    corners = [(1, 0), (left + 1, 0), (left - 2.5, 0), (left + 1, top)]
+    assert np.allclose([frame.get_xy() for frame in frames], corners)
+
+
+def test_gather_takes_the_rated_rows():
+    ax = plotting.plot_gather(*DRAWINGS["plot_gather"])
+    seen = cells(ax)
+    assert (seen[0, 0], seen[0, 2]) == ("5", "4") and (0, 1) not in seen
+    gathered = [[seen[8 + column, row + 0.5] for column in (0, 1, 3)] for row in (0, 1)]
+    assert gathered == [["1.0", "2.0", "5"], ["2.0", "0.5", "4"]]
+    arrows = [text for text in ax.texts if getattr(text, "arrowprops", None)]
+    assert [arrow.xyann[1] for arrow in arrows] == [0.5, 2.5]
+
+
+def test_staircase_is_blue_sideways_and_orange_upright():
+    ax = plotting.plot_staircase(*DRAWINGS["plot_staircase"])
+    steps = [line for line in ax.get_lines() if len(line.get_xdata()) == 2 and line.get_ls() == "-"]
+    assert [step.get_color() for step in steps] == [plotting.BLUE, plotting.ORANGE]
+    assert steps[0].get_xydata().tolist() == [[-0.4, 2.2], [0.8, 2.2]]
+    (stars,) = (line for line in ax.get_lines() if line.get_marker() == "*")
+    assert np.allclose(stars.get_xydata(), [[1.5**0.5] * 2, [-(1.5**0.5)] * 2])
+    merged = plotting.plot_staircase([(-0.4, 2.2), (0.8, 2.2), (0.8, 1.4)], 2, 2.5)
+    assert "*" not in [line.get_marker() for line in merged.get_lines()]
+
+
+def test_eigenvalues_say_what_is_kept():
+    wide = np.array([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    ax = plotting.plot_eigenvalues(wide, 1.0)
+    bars = [bar.get_height() for bar in ax.patches]
+    assert np.allclose(bars, [4, 1, 0, 1, 1, 1])
+    assert [text.get_text() for text in ax.texts[:3]] == ["80 %", "50 %", "0"]
+    assert "1 of them" in ax.get_title()
+
+
 def test_row_contours_mark_the_minimum():
     ax = plotting.plot_row_contours(Y, RATINGS, 0.5, np.array([[0.0, 3.0], [1.0, 1.0]]))
-    path, star = lines(ax)
+    path, bottom = lines(ax)
     assert path.tolist() == [[0, 3], [1, 1]]
-    assert np.allclose(star, np.linalg.inv(Y.T @ Y + 0.5 * np.eye(2)) @ Y.T @ RATINGS)
+    assert np.allclose(bottom, np.linalg.inv(Y.T @ Y + 0.5 * np.eye(2)) @ Y.T @ RATINGS)
     (x0, x1), (y0, y1) = ax.get_xlim(), ax.get_ylim()
-    assert x0 < star[0, 0] < x1 and y0 < star[0, 1] < y1 and y0 < 3 < y1
+    assert x0 < bottom[0, 0] < x1 and y0 < bottom[0, 1] < y1 and y0 < 3 < y1
+
+
+def test_row_contours_without_a_path_show_the_walk():
+    walk, _, _, bottom = lines(plotting.plot_row_contours(Y, RATINGS, 0.5))
+    assert np.allclose(walk[0], np.linalg.pinv(Y) @ RATINGS, rtol=0.02)
+    assert np.allclose(walk[-1], 0, atol=0.02)
+    assert np.min(np.linalg.norm(walk - bottom, axis=1)) < 0.1
+
+
+def test_kept_means():
+    plain, weighted = lines(plotting.plot_kept_means({0: 5, 1: 0.25}))
+    assert np.allclose(plain[:, 1], plain[:, 0] / (plain[:, 0] + 5))
+    assert np.allclose(weighted[:, 1], 0.8)
+
+
+def test_push_through_is_to_scale():
+    ax = plotting.plot_push_through(5, 100)
+    sizes = [(box.get_width(), box.get_height()) for box in ax.patches]
+    assert sizes == [(5, 100), (100, 5), (100, 100), (100, 5), (5, 100), (5, 5)]
+    left = [box.get_x() for box in ax.patches]
+    assert all(a + w < b for a, (w, _), b in zip(left, sizes, left[1:], strict=False))
 
 
 def test_factor_map_labels_only_what_it_is_told():

@@ -4,10 +4,21 @@ Their numbers and pictures come from plain functions, which are tested without a
 """
 
 from .base import Widget  # first: it says what is missing without ipywidgets
+from .bowl import RidgeBowl
+from .by_hand import AlternateByHand
 from .csr import CSRByTouch
 from .factor_map import FactorMap
 from .overfitting import OverfittingDesk
 from .rating import RatingWidget
 from .shrink import ShrinkIt
 
-__all__ = ["CSRByTouch", "FactorMap", "OverfittingDesk", "RatingWidget", "ShrinkIt", "Widget"]
+__all__ = [
+    "AlternateByHand",
+    "CSRByTouch",
+    "FactorMap",
+    "OverfittingDesk",
+    "RatingWidget",
+    "RidgeBowl",
+    "ShrinkIt",
+    "Widget",
+]
