@@ -3,8 +3,9 @@
 ``python notebooks/refresh.py [NOTEBOOK ...] [--check]`` takes all chapters and
 exercises unless some are named. Each is cleared, executed from top to bottom in a
 fresh kernel, normalised, and replaced in one step; one that fails stays as it was. With
-``--check`` nothing is run or written. README's picture is the factor map of chapter 03,
-written as ``factor-map.png`` beside it.
+``--check`` nothing is run or written. The picture of the cell tagged ``thumbnail`` is
+written, small, into the folder ``thumbnails``; that of chapter 03, README's picture, is
+written whole as ``factor-map.png``, too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import base64
 import copy
 import hashlib
+import io
 import os
 import re
 import sys
@@ -23,6 +25,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
+from PIL import Image
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -146,15 +149,26 @@ def write(notebook: NotebookNode, path: Path) -> None:
     replace(path, serialise(notebook).encode())
 
 
-def factor_map(notebook: NotebookNode) -> bytes | None:
-    """PNG of the factor map, if this notebook draws one."""
+def thumbnail(notebook: NotebookNode) -> bytes | None:
+    """PNG of the cell that is tagged as this notebook's picture, if one is."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
-            if "plot_factor_map(" in cell.source and "image/png" in output.get(
-                "data", {}
-            ):
+            if "thumbnail" in cell.metadata.get(
+                "tags", []
+            ) and "image/png" in output.get("data", {}):
                 return base64.b64decode(output.data["image/png"])
     return None
+
+
+def shrink(picture: bytes, width: int = 320) -> bytes:
+    """Return a PNG made narrower, in 64 colours."""
+    image = Image.open(io.BytesIO(picture)).convert("RGB")
+    image = image.resize(
+        (width, round(width * image.height / image.width)), Image.LANCZOS
+    )
+    file = io.BytesIO()
+    image.quantize(64, dither=Image.Dither.NONE).save(file, format="png", optimize=True)
+    return file.getvalue()
 
 
 def all_notebooks() -> list[Path]:
@@ -181,8 +195,12 @@ def main(arguments: list[str] | None = None) -> int:
             if not options.check:
                 notebook = normalise(execute(notebook, path.resolve().parent))
                 write(notebook, path)
-                if path.name == PICTURED and (picture := factor_map(notebook)):
-                    replace(path.with_name("factor-map.png"), picture)
+                if picture := thumbnail(notebook):
+                    small = path.parent / "thumbnails" / f"{path.stem}.png"
+                    small.parent.mkdir(exist_ok=True)
+                    replace(small, shrink(picture))
+                    if path.name == PICTURED:
+                        replace(path.with_name("factor-map.png"), picture)
             elif path.read_text(encoding="utf-8") != serialise(normalise(notebook)):
                 raise RefreshError(
                     "not in normal form; run refresh.py on it without --check"

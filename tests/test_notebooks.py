@@ -8,14 +8,16 @@ import tokenize
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import refresh
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 EXERCISES = sorted((ROOT / "notebooks" / "exercises").glob("*.ipynb"))
 NBVAL_TAGS = {"nbval-ignore-output", "raises-exception"}
-TAGS = NBVAL_TAGS | {"setup", "given", "answer", "check", "hidden", "rubric"}
+TAGS = NBVAL_TAGS | {"thumbnail", "setup", "given", "answer", "check", "hidden", "rubric"}
 FIRST_HEADINGS = ["What you'll do", "What you'll learn", "What you'll need"]
 LAST_HEADINGS = ["What you have seen", "On your own", "In practice", "Further reading"]
 UNWANTED = {
@@ -270,7 +272,18 @@ def test_links_to_its_neighbours(path):
     assert any({other.name for other in neighbours} <= found for found in links), "no such line"
 
 
+@each_notebook
+def test_thumbnail_is_the_picture_of_its_chapter(path):
+    """To the eye: other versions of a library may resize a little otherwise."""
+    small = ROOT / "notebooks" / "thumbnails" / f"{path.stem}.png"
+    wanted = refresh.shrink(refresh.thumbnail(read(path)))
+    images = [Image.open(file).convert("RGB") for file in (small, io.BytesIO(wanted))]
+    assert images[0].size == images[1].size
+    assert np.abs(np.subtract(*map(np.asarray, images), dtype=int)).mean() < 2
+    assert f"notebooks/thumbnails/{small.name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def test_picture_of_readme_is_that_of_its_chapter():
-    picture = refresh.factor_map(read(ROOT / "notebooks" / refresh.PICTURED))
+    picture = refresh.thumbnail(read(ROOT / "notebooks" / refresh.PICTURED))
     assert picture == (ROOT / "notebooks" / "factor-map.png").read_bytes()
     assert "(notebooks/factor-map.png)" in (ROOT / "README.md").read_text(encoding="utf-8")
