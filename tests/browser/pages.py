@@ -95,6 +95,27 @@ class Notebook:
         node = self.page.evaluate_handle(f"place => {PANEL}.content.widgets[place].node", place)
         return node.as_element()
 
+    def fill(self, cell, text):
+        """Type into the search box of a widget."""
+        box = cell.query_selector("input[type=text]")
+        box.evaluate("one => one.focus()")
+        box.fill(text)
+
+    def row(self, cell, text):
+        """Wait for the row of a widget that begins with a text; return its buttons."""
+        find = """([cell, text]) => [...cell.querySelectorAll('.widget-hbox')].find(
+            row => row.offsetParent && row.firstElementChild.innerText?.startsWith(text)
+                && row.querySelector('.jupyter-button'))"""
+        self.page.wait_for_function(find, arg=[cell, text])
+        row = self.page.evaluate_handle(find, [cell, text]).as_element()
+        return row.query_selector_all(BUTTONS)
+
+    def says(self, cell, text):
+        """Wait until a widget says something."""
+        self.page.wait_for_function(
+            "([cell, text]) => cell.innerText.includes(text)", arg=[cell, text]
+        )
+
     def press(self, element, *keys):
         """Give an element the focus and press keys; return whether the focus is still there."""
         element.evaluate("one => one.focus()")
@@ -126,12 +147,11 @@ class Notebook:
             if not kept:
                 yield f"{name}: slider {number} loses the focus"
         answered = 0
-        for label in [one.text_content() for one in cell.query_selector_all(BUTTONS)][:12]:
-            named = [one for one in cell.query_selector_all(BUTTONS) if one.text_content() == label]
-            if not named or not named[0].is_visible():
+        for number in range(min(12, len(cell.query_selector_all(BUTTONS)))):
+            button = cell.query_selector_all(BUTTONS)[number]
+            if not button.is_visible():
                 continue
-            button = named[0]
-            before = cell.evaluate(SHOWN)
+            before, label = cell.evaluate(SHOWN), button.text_content()
             if not self.press(button, "Enter"):
                 yield f"{name}: button {label!r} loses the focus"
             answered += self.changes(cell, before, 1)

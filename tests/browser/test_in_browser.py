@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pages import BUTTONS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -17,6 +18,37 @@ def test_runs_and_its_widgets_answer(path, open_notebook):
     widgets = notebook.widgets()
     assert widgets or path in EXERCISES, "a chapter without a widget"
     assert [fault for place in widgets for fault in notebook.widget_faults(place)] == []
+    assert notebook.faults == []
+
+
+def test_five_films_are_rated_before_a_formula_is_read(open_notebook):
+    """Search, rate, change, remove, undo, as somebody does who opens the course."""
+    notebook = open_notebook(CHAPTERS[0].relative_to(ROOT).as_posix())
+    notebook.run_all()
+    cell = notebook.cell(notebook.widgets()[0])
+    notebook.says(cell, "No ratings yet")
+    for typed, title in (
+        ("starwars", "Star Wars (1977)"),
+        ("schindlers", "Schindler's List (1993)"),
+    ):
+        notebook.fill(cell, typed)
+        star = notebook.row(cell, title)[4]
+        assert notebook.press(star, "Enter"), "the focus is lost"
+        notebook.says(cell, f"just now {title}: 5 stars")
+        notebook.page.wait_for_function("star => star.textContent == '★'", arg=star)
+    notebook.fill(cell, "no such movie")
+    notebook.says(cell, "No movie matches")
+    notebook.fill(cell, "")
+    notebook.says(cell, "Ask me about")
+    mine = notebook.row(cell, "■ Star Wars (1977)")
+    mine[1].click()
+    notebook.says(cell, "just now Star Wars (1977): 2 stars")
+    assert notebook.press(mine[5], "Enter"), "the focus is lost"
+    notebook.says(cell, "just now Star Wars (1977): rating removed")
+    notebook.says(cell, "1 rating,")
+    undo = next(one for one in cell.query_selector_all(BUTTONS) if one.text_content() == "Undo")
+    assert notebook.press(undo, "Space"), "the focus is lost"
+    notebook.says(cell, "2 ratings")
     assert notebook.faults == []
 
 
