@@ -4,22 +4,31 @@ import ast
 import dataclasses
 import doctest
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import coursework
 import numpy as np
 import pandas as pd
 import pytest
 
 import alsnb
+import alsnb.plotting
 
 FOLDER = Path(alsnb.__file__).parent
 ROOT = FOLDER.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "notebooks/TEACHING.md", "notebooks/notation.md")
+}
+README, TEACHING, NOTATION = PAGES.values()
 MODULES = [
     importlib.import_module(module.name)
     for module in pkgutil.walk_packages(alsnb.__path__, "alsnb.")
@@ -230,11 +239,18 @@ def test_your_own_ratings_in_ten_lines(tmp_path, monkeypatch, capsys):
     assert np.array_equal(model.V, scope["model"].V)
 
 
-def test_links_of_readme_lead_somewhere():
-    links = re.findall(r"\]\(([^)#]+)", README)
-    local = [link for link in links if "://" not in link]
-    assert len(local) >= 8
-    assert [link for link in local if not (ROOT / link).exists()] == []
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name):
+    links = re.findall(r"\]\(([^)#]*)#?([^)]*)\)", PAGES[name])
+    local = [(path, place) for path, place in links if "://" not in path]
+    assert len(local) >= 6
+    for path, place in local:
+        target = (ROOT / name).parent / path if path else ROOT / name
+        assert target.exists(), f"{path} does not exist"
+        if place:
+            headings = re.findall(r"(?m)^#+ (.+)$", target.read_text(encoding="utf-8"))
+            marks = [re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in headings]
+            assert place in marks, f"{path} has no heading for #{place}"
 
 
 def test_numbers_of_readme_stand_where_it_says():
@@ -246,3 +262,102 @@ def test_numbers_of_readme_stand_where_it_says():
         text = (ROOT / re.findall(r"\]\(([^)#]+)", row)[-1]).read_text(encoding="utf-8")
         for number in re.findall(r"\d+\.\d+|\d+,\d{3}", row.split("](")[0]):
             assert number in text, f"{number} of: {row}"
+
+
+# The pages for teachers, and of notation
+
+
+def rows(page, heading):
+    """Cells of the table below a heading, row by row, without its head."""
+    part = page.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in part.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[1:]]
+
+
+def numbers_in(*cells):
+    return [number for cell in cells for number in re.findall(r"\b\d\.\d\b", cell)]
+
+
+def test_pages_are_short():
+    assert len(TEACHING.splitlines()) <= 150
+    assert len(NOTATION.splitlines()) <= 60
+
+
+def test_commands_of_teaching_exist(capsys):
+    """Each command is a file or a program that is there, and its help knows all options."""
+    commands = "".join(re.findall(r"```sh\n(.*?)```", TEACHING, re.S)).splitlines()
+    assert len(commands) >= 5
+    for command in commands:
+        program, *words = shlex.split(command)
+        if program == "jupyter":
+            assert words[0] == "nbconvert" and importlib.util.find_spec("nbconvert")
+            assert (ROOT / words[-1]).exists()
+            continue
+        assert (program, words[0]) == ("python", "notebooks/coursework.py")
+        with pytest.raises(SystemExit) as end:
+            coursework.main([words[1], "--help"])
+        assert end.value.code == 0, f"there is no {words[1]}"
+        known = capsys.readouterr().out
+        assert all(word in known for word in words if word.startswith("--")), command
+
+
+def test_minutes_and_points_of_teaching_are_those_of_the_exercises():
+    table = rows(TEACHING, "Minutes")
+    assert len(table) == len(coursework.exercise_paths())
+    for (chapter, _, minutes, points, _), path in zip(
+        table, coursework.exercise_paths(), strict=True
+    ):
+        exercises = coursework.read_exercises(path)
+        wanted = sum(exercise.minutes for exercise in exercises)
+        assert minutes == f"[{wanted}](exercises/{path.name})"
+        assert float(points) == sum(exercise.points for exercise in exercises)
+        assert f"({path.name})" in chapter
+
+
+def test_what_teaching_assigns_are_the_exercises():
+    numbers = {
+        exercise.number: path
+        for path in coursework.exercise_paths()
+        for exercise in coursework.read_exercises(path)
+    }
+    six = rows(TEACHING, "Six sessions")
+    for chapter, *_, assigned, rest in six:
+        own = [number for number in numbers if int(number.split(".")[0]) == int(chapter)]
+        assert sorted(numbers_in(assigned, rest)) == own
+    twelve = rows(TEACHING, "Twelve sessions")
+    assert (len(six), len(twelve)) == (6, 12)
+    for place, (session, _, assigned) in enumerate(twelve):
+        assert int(session) == place + 1
+        assert {int(one.split(".")[0]) for one in numbers_in(assigned)} == {place // 2 + 1}
+    assigned = numbers_in(*(row[-1] for row in twelve))
+    assert len(assigned) == len(set(assigned)) and set(assigned) <= set(numbers)
+
+
+def test_names_of_notation_exist():
+    names = set(re.findall(r"`([\w.]+)(?:\(R\))?`", NOTATION)) - {"i", "j", "r", "x", "Y", "Y_i"}
+    names -= {"R", "R_items", "ratings.R", "R.data", "covariance", "alsnb.plotting"}
+    fields = {field.name for field in dataclasses.fields(alsnb.ALS)}
+    arguments = {*inspect.signature(alsnb.damped_means).parameters}
+    arguments |= {*inspect.signature(alsnb.gradient_descent).parameters}
+    fields_of_models = {field.name for field in dataclasses.fields(alsnb.Factorization)}
+    for name in names:
+        own = name.removeprefix("model.")
+        places = [alsnb.Factorization, alsnb, alsnb.plotting]
+        known = any(hasattr(place, own) for place in places)
+        assert known or own in fields | arguments | fields_of_models, name
+    assert len(names) >= 15
+    for colour in ("BLUE", "ORANGE", "GREEN", "PURPLE", "GREY"):
+        assert f"`{colour}`" in NOTATION
+
+
+@pytest.mark.parametrize("path", coursework.chapter_paths(), ids=lambda path: path.stem)
+def test_chapters_lead_to_the_notation(path):
+    assert "(notation.md)" in path.read_text(encoding="utf-8")
+
+
+def test_binder_gets_a_python_that_will_do():
+    version = (ROOT / "runtime.txt").read_text(encoding="utf-8").strip()
+    oldest = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    oldest = oldest["project"]["requires-python"].removeprefix(">=")
+    numbers = [tuple(map(int, one.split("."))) for one in (version.removeprefix("python-"), oldest)]
+    assert numbers[0] >= numbers[1]
