@@ -34,15 +34,36 @@ def count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def cut_rows(indptr, n_factors: int, n_ranges: int) -> list[tuple[int, int]]:
-    """Cut the rows of a CSR matrix into ranges (start, stop) of about equal cost.
+def row_costs(n_ratings, n_factors: int) -> np.ndarray:
+    """Operations that rows cost: additions and multiplications, and 1,000 for each row's overhead.
 
-    What counts are multiplications: those of the product, of Cholesky's method, of gathering, and
-    500 for the overhead of a row. With fewer ratings than factors the system is the smaller one.
+    With n ratings and f factors the product takes n f², half of what it would without symmetry,
+    Cholesky's method f³/3, gathering 8 n f. With fewer ratings than factors the smaller system is
+    solved: n and f change places.
+
+    Parameters
+    ----------
+    n_ratings : array of int, shape (n_rows,)
+        How many ratings each row has.
+    n_factors : int
+
+    Returns
+    -------
+    ndarray of float64, shape (n_rows,)
+
+    Examples
+    --------
+    >>> row_costs([10, 1000], n_factors=10)
+    array([  3133.33333333, 181333.33333333])
     """
-    n, f = np.diff(indptr).astype(float), n_factors
-    large, small = n * f**2 / 2 + f**3 / 6, n**2 * f / 2 + n**3 / 6
-    cost = np.cumsum(np.where(n >= f, large, small) + 4 * n * f + 500)
+    n, f = np.asarray(n_ratings, float), n_factors
+    small, large = np.minimum(n, f), np.maximum(n, f)
+    return small**2 * large + small**3 / 3 + 8 * n * f + 1000
+
+
+def cut_rows(indptr, n_factors: int, n_ranges: int) -> list[tuple[int, int]]:
+    """Cut the rows of a CSR matrix into ranges (start, stop) of about equal `row_costs`."""
+    cost = np.cumsum(row_costs(np.diff(indptr), n_factors))
     marks = np.linspace(0, cost[-1] if len(cost) else 0, n_ranges + 1)[1:-1]
     edges = [0, *np.searchsorted(cost, marks).tolist(), len(cost)]
     return [(start, stop) for start, stop in pairwise(edges) if stop > start]

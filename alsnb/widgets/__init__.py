@@ -11,6 +11,7 @@ from .factor_map import FactorMap
 from .overfitting import OverfittingDesk
 from .rating import RatingWidget
 from .shrink import ShrinkIt
+from .work_queue import WorkQueue
 
 __all__ = [
     "AlternateByHand",
@@ -21,4 +22,5 @@ __all__ = [
     "RidgeBowl",
     "ShrinkIt",
     "Widget",
+    "WorkQueue",
 ]

@@ -1,0 +1,99 @@
+"""Three stopwatches for chapter 04."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+
+class Laps(dict):
+    """A stopwatch with laps: ``lap("solve")`` adds the time since the last call to that name.
+
+    Attributes
+    ----------
+    keys, values : str, float
+        Names of laps, and the seconds that they took in all.
+
+    Examples
+    --------
+    >>> lap = Laps()
+    >>> for _ in range(3):
+    ...     lap("read")
+    ...     lap("write")
+    >>> list(lap)
+    ['read', 'write']
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._last = time.perf_counter()
+
+    def __call__(self, name: str) -> None:
+        """Add the seconds since the last call to a name."""
+        now = time.perf_counter()
+        self[name] = self.get(name, 0.0) + now - self._last
+        self._last = now
+
+
+def best_times(works: dict[str, Callable], repeats: int = 5) -> dict[str, float]:
+    """Seconds that each of some works takes: the best of several times, taken by turns.
+
+    What else the machine does makes a work slower, never faster; so the least time says most. By
+    turns, for then a busy minute meets all of them.
+
+    Parameters
+    ----------
+    works : dict of str to callable
+        Called without arguments.
+    repeats : int
+        How often each is called.
+
+    Returns
+    -------
+    dict of str to float
+
+    Examples
+    --------
+    >>> seconds = best_times({"a few": lambda: sum(range(10)), "many": lambda: sum(range(10**5))})
+    >>> seconds["a few"] < seconds["many"]
+    True
+    """
+    taken = {name: [] for name in works}
+    for _ in range(repeats):
+        for name, work in works.items():
+            start = time.perf_counter()
+            work()
+            taken[name].append(time.perf_counter() - start)
+    return {name: min(seconds) for name, seconds in taken.items()}
+
+
+def noted(function: Callable, notes: list) -> Callable:
+    """The same function, which notes of each call who made it, and when: for `plot_gantt`.
+
+    Parameters
+    ----------
+    function : callable
+    notes : list
+        Gets a tuple for each call: name of the thread, start and end in seconds.
+
+    Returns
+    -------
+    callable
+
+    Examples
+    --------
+    >>> notes = []
+    >>> noted(max, notes)(1, 2)
+    2
+    >>> len(notes)
+    1
+    """
+
+    def function_and_note(*arguments):
+        start = time.perf_counter()
+        result = function(*arguments)
+        notes.append((threading.current_thread().name, start, time.perf_counter()))
+        return result
+
+    return function_and_note
