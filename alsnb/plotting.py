@@ -605,54 +605,77 @@ def short_title(title: str, width: int = 36) -> str:
 
 def plot_row_ranges(n_users=12, n_items=9, n_ranges=3, *, ax: Axes | None = None) -> Axes:
     """What the users' half-step reads and writes: a range of rows of R and all of V, rows of U."""
-    title = "A range reads its rows of R and all of V, and writes its rows of U"
+    title = "Each worker reads its rows of R and all of V, and writes its rows of U"
     ax = _axes(ax, title, size=(7.2, 4.2))
     edges = np.linspace(0, n_users, n_ranges + 1)
-    for (low, high), colour in zip(pairwise(edges), COLOURS, strict=False):
-        for left, width, alpha in ((0, n_items, 0.25), (n_items + 6, 3, 0.75)):
+    thin, thick = (
+        {"arrowstyle": "->", "color": colour, "lw": width, "shrinkA": 0, "shrinkB": 0}
+        for colour, width in ((ORANGE, 1.2), (BLUE, 2))
+    )
+    below, rail = n_users + 1.5, -1.6
+    ax.add_patch(plt.Rectangle((0, below), n_items, 3, fc=ORANGE, ec="w", alpha=0.75))
+    ax.plot([0, rail, rail], [below + 1.5, below + 1.5, edges[:2].mean()], color=ORANGE, lw=1.2)
+    for k, (low, high) in enumerate(pairwise(edges)):
+        for left, width, alpha in ((0, n_items, 0.18), (n_items + 7, 3, 0.85)):
             place = (left, low), width, high - low
-            ax.add_patch(plt.Rectangle(*place, fc=colour, ec="w", lw=2, alpha=alpha))
+            ax.add_patch(plt.Rectangle(*place, fc=BLUE, ec="w", lw=3, alpha=alpha))
         middle = (low + high) / 2
-        arrow = {"arrowstyle": "->", "color": colour, "lw": 2}
-        ax.annotate("", (n_items + 5.8, middle), (n_items + 0.2, middle), arrowprops=arrow)
-        ax.annotate("", (0, middle), (-1.6, middle), arrowprops={**arrow, "color": GREY, "lw": 1.2})
+        ax.annotate("", (n_items + 6.8, middle), (n_items + 0.2, middle), arrowprops=thick)
+        ax.annotate("", (-0.1, middle), (rail, middle), arrowprops=thin)
+        ax.text(n_items + 3.5, middle - 0.5, f"worker {k + 1}", ha="center", color=BLUE)
     rows, columns = np.nonzero(np.random.default_rng(0).random((n_users, n_items)) < 0.2)
     ax.plot(columns + 0.5, rows + 0.5, ".", color="black", ms=5)
-    below = n_users + 1.5
-    ax.add_patch(plt.Rectangle((0, below), n_items, 3, fc=GREY, ec="w", alpha=0.75))
-    path = [0, -1.6, -1.6], [below + 1.5, below + 1.5, n_users / n_ranges / 2]
-    ax.plot(*path, color=GREY, lw=1.2)
     for x, y, text in (
         (n_items / 2, -0.4, "R: dots are ratings"),
-        (n_items + 7.5, -0.4, "U: written"),
-        (n_items / 2, below + 4.2, "Vᵀ: read by every range"),
+        (n_items + 8.5, -0.4, "U: written"),
+        (n_items / 2, below + 4.2, "Vᵀ: read by all"),
     ):
         ax.text(x, y, text, ha="center")
-    ax.set(xlim=(-2.2, n_items + 9.5), ylim=(below + 4.5, -1.4), aspect="equal")
+    ax.set(xlim=(-2.2, n_items + 10.5), ylim=(below + 4.5, -1.4), aspect="equal")
     ax.axis("off")
     return ax
 
 
-def plot_gantt(halves: dict, *, ax: Axes | None = None) -> Axes:
+def plot_ladder(seconds: dict, title: str, *, reference=(), ax: Axes | None = None) -> Axes:
+    """Seconds of several ways to do the same, as bars, each with its gain over the first.
+
+    Those in `reference` are drawn in grey, as what the others are held against.
+    """
+    ax = _axes(ax, title, "milliseconds per iteration", size=(7.2, 0.8 + 0.4 * len(seconds)))
+    times = 1e3 * np.array(list(seconds.values()))
+    colours = [GREY if name in reference else PURPLE for name in seconds]
+    ax.barh(list(seconds), times, color=colours, height=0.7)
+    for y, taken in enumerate(times):
+        text = f"{taken:.{0 if taken >= 10 else 1}f} ms, {times[0] / taken:.1f} ×"
+        ax.annotate(text, (taken, y), (5, 0), textcoords="offset points", va="center")
+    ax.set_xlim(0, 1.3 * times.max())
+    ax.invert_yaxis()
+    return ax
+
+
+def plot_gantt(halves: dict, title: str, *, xlabel="milliseconds", scale=1e3,
+               ax: Axes | None = None) -> Axes:  # fmt: skip
     """When each worker solved which range of rows, in half-steps one after the other.
 
-    `halves` maps the name of a half-step to its notes: (worker, start, end), in seconds.
+    `halves` maps "users" or "movies" to its notes: (worker, start, end), in seconds or whatever
+    `scale` makes the unit of `xlabel`.
     """
-    title = "The second half-step begins when the first is done"
-    ax = _axes(ax, title, "milliseconds", size=(8, 2.4))
     workers = sorted({worker for notes in halves.values() for worker, _, _ in notes})
+    ax = _axes(ax, title, xlabel, size=(8, 1.2 + 0.5 * len(workers)))
     origin = min(start for notes in halves.values() for _, start, _ in notes)
-    top, done = len(workers) - 0.45, None
-    for (name, notes), colour in zip(halves.items(), COLOURS, strict=False):
-        times = 1e3 * (np.array([note[1:] for note in notes]) - origin)
+    done = None
+    for name, notes in halves.items():
+        times = scale * (np.array([note[1:] for note in notes]) - origin)
+        colour = BLUE if name == "users" else ORANGE
         for (worker, _, _), (start, end) in zip(notes, times, strict=True):
             place = (workers.index(worker) - 0.4, 0.8)
             ax.broken_barh([(start, end - start)], place, fc=colour, ec="w", lw=0.7)
         if done is not None:
             ax.axvline((done + times.min()) / 2, color=GREY, lw=1.2, ls="--")
-        ax.text(times.mean(), top, name, color=colour, ha="center", va="bottom")
+        if len(halves) > 1:
+            ax.text(times.mean(), -0.55, name, color=colour, ha="center", va="bottom")
         done = times.max()
-    ax.set(ylim=(-0.6, len(workers) - 0.1), yticks=range(len(workers)))
+    ax.set(ylim=(len(workers) - 0.4, -0.9), yticks=range(len(workers)))
     ax.set_yticklabels([f"worker {k + 1}" for k in range(len(workers))])
     return ax
 

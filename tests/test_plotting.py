@@ -48,7 +48,9 @@ DRAWINGS = {
             "users": [(7, 2.0, 2.1), (9, 2.0, 2.2), (7, 2.1, 2.3)],
             "movies": [(9, 2.3, 2.5), (7, 2.31, 2.6)],
         },
+        "The second waits for the first",
     ),
+    "plot_ladder": ({"slow": 0.4, "quick": 0.005}, "Twice"),
 }
 
 
@@ -71,7 +73,7 @@ def test_manners(name):
     before = dict(matplotlib.rcParams)
     ax = plot(*arguments)
     assert plt.get_fignums() == [1] and ax.get_title()
-    if name in ("plot_gantt", "plot_explanations"):  # whose rows are named
+    if name in ("plot_gantt", "plot_ladder", "plot_explanations"):  # whose rows are named
         assert ax.get_xlabel() and [tick.get_text() for tick in ax.get_yticklabels()]
     elif name in ("plot_cross_table", "plot_baselines"):  # whose columns are named
         assert ax.get_ylabel() and [tick.get_text() for tick in ax.get_xticklabels()]
@@ -360,3 +362,14 @@ def test_gantt_bars_are_when_who_solved_what():
     assert spans == [(0, 0, 100), (0, 100, 300), (0, 310, 600), (1, 0, 200), (1, 300, 500)]
     assert lines(ax)[0][:, 0].tolist() == pytest.approx([300, 300])  # where the first is done
     assert [text.get_text() for text in ax.texts] == ["users", "movies"]
+    plotting.plot_gantt(
+        {"movies": [(0, 3, 4)]}, "One", xlabel="hours", scale=2, ax=(own := plt.figure().subplots())
+    )
+    assert own.collections[0].get_paths()[0].get_extents().x1 == 2 and own.get_xlabel() == "hours"
+
+
+def test_ladder_compares_with_its_first_rung():
+    ax = plotting.plot_ladder({"slow": 0.4, "quick": 0.005}, "Quick wins", reference=["slow"])
+    assert [bar.get_width() for bar in ax.patches] == [400, 5]
+    assert [text.get_text() for text in ax.texts] == ["400 ms, 1.0 ×", "5.0 ms, 80.0 ×"]
+    assert ax.patches[0].get_facecolor() != ax.patches[1].get_facecolor()

@@ -1,4 +1,4 @@
-"""Chapter 04: ranges of rows wait in a queue, workers take them; what limits their speed-up?
+"""Chapter 04: ranges of rows wait in a queue for workers, and something limits the speed-up.
 
 No clock is read: a range takes as long as the package's count of operations says.
 """
@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..parallel import cut_rows, row_costs
-from ..plotting import BLUE, GREEN, ORANGE
+from ..plotting import ORANGE, PURPLE
 from ..ratings import check_ratings
 from .base import Widget, choice, slider
 from .picture import INK, Picture
@@ -37,7 +37,7 @@ def cut_equally(n_rows: int, n_ranges: int) -> list[tuple[int, int]]:
 def schedule(costs, n_workers: int, order: str = "as they come") -> Schedule:
     """Say which worker does which piece of work, and when.
 
-    Whoever is free takes the next piece from one queue. "Dealt beforehand", there is no queue: the
+    A worker that is free takes the next piece from one queue. "Dealt beforehand", there is no queue: the
     first worker has the first pieces, the second the next, as many each.
 
     Parameters
@@ -118,7 +118,7 @@ def draw_queue(plan: Schedule, n_workers: int, serial: float, speeds, most: floa
     most : float
         What the longest range allows.
     """
-    picture = Picture(896, 350)
+    picture = Picture(900, 350)
     end = serial + (1 - serial) * plan.end.max()
     step = next(step for step in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2) if end / step <= 6)
     chart = picture.axes(
@@ -149,17 +149,18 @@ def draw_queue(plan: Schedule, n_workers: int, serial: float, speeds, most: floa
         title=f"Speed-up of {n_workers}: {speeds[n_workers - 1]:.2f}",
         xticks=[1, *range(8, len(speeds) + 1, 8)], yticks=np.arange(0, top, step),
     )  # fmt: skip
-    plot.line(np.column_stack([workers, limit]), BLUE)
-    labels = [(limit[-1], "Amdahl's law", BLUE)]
+    plot.line(np.column_stack([workers, limit]), INK, 1.5, opacity=0.6)
+    labels = [(limit[-1], "Amdahl's law", INK)]
     if most < top:
-        plot.line([[0, most], [workers[-1], most]], GREEN, dash=True)
-        labels.append((most, "longest range", GREEN))
+        plot.line([[0, most], [workers[-1], most]], PURPLE, dash=True)
+        labels.append((most, "longest range", PURPLE))
     plot.line(np.column_stack([workers, speeds]), ORANGE, 2)
     plot.dots([[n_workers, speeds[n_workers - 1]]], ORANGE, 6)
     labels.append((speeds[-1], "these workers", ORANGE))
-    places = spread([float(plot.y(value)) for value, *_ in labels], 15)
+    places = spread([float(plot.y(value)) for value, *_ in labels], 16)
     for y, (_, text, colour) in zip(places, labels, strict=True):
-        picture.text(786, y + 4, text, colour, size=13, anchor="start")
+        picture.line([[780, y], [796, y]], colour, 3)
+        picture.text(802, y + 4, text, size=12, anchor="start")
     return picture
 
 
