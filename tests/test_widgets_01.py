@@ -192,7 +192,7 @@ def test_presses_rate_and_clear():
         dense[i, j] = 0 if dense[i, j] else stars
         assert np.array_equal(widget.R.toarray(), dense)
         shown = widget.buttons[f"user {i}, movie {j}"].description
-        assert shown == (f"{dense[i, j]:g}" if dense[i, j] else "·")
+        assert shown == (f"{dense[i, j]:g}" if dense[i, j] else "+5")
         check(widget)
 
 
@@ -200,7 +200,7 @@ def test_presses_rate_and_clear():
 def test_an_empty_and_a_full_matrix(full):
     widget = widgets.CSRByTouch()
     for button in widget.buttons.values():
-        if (button.description == "·") == full:
+        if (button.description[0] == "+") == full:
             button.click()
     assert widget.R.nnz == 20 * full
     check(widget)

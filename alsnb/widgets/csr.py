@@ -152,5 +152,6 @@ the row is empty.'
         """Show the state: on the buttons, in the sentence and in the picture."""
         self.row.max = self.shown.shape[0] - 1  # a row that is gone gives way to the last
         for (i, j), r in np.ndenumerate(self.R.toarray()):
-            self.buttons[f"user {i}, movie {j}"].description = f"{r:g}" if r else "·"
+            text = f"{r:g}" if r else f"+{self.stars.value}"  # what a press would give
+            self.buttons[f"user {i}, movie {j}"].description = text
         super().refresh()

@@ -102,10 +102,10 @@ class Notebook:
         box.fill(text)
 
     def row(self, cell, text):
-        """Wait for the row of a widget that begins with a text; return its buttons."""
+        """Wait for a row to rate, outside the recommendations; return its buttons."""
         find = """([cell, text]) => [...cell.querySelectorAll('.widget-hbox')].find(
             row => row.offsetParent && row.firstElementChild.innerText?.startsWith(text)
-                && row.querySelector('.jupyter-button'))"""
+                && row.querySelector('.jupyter-button') && !row.innerText.includes('Not for me'))"""
         self.page.wait_for_function(find, arg=[cell, text])
         row = self.page.evaluate_handle(find, [cell, text]).as_element()
         return row.query_selector_all(BUTTONS)
