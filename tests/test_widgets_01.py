@@ -192,7 +192,7 @@ def test_presses_rate_and_clear():
         dense[i, j] = 0 if dense[i, j] else stars
         assert np.array_equal(widget.R.toarray(), dense)
         shown = widget.buttons[f"user {i}, movie {j}"].description
-        assert shown == (f"{dense[i, j]:g}" if dense[i, j] else "+5")
+        assert shown == (f"{dense[i, j]:g}" if dense[i, j] else f"+{stars}")
         check(widget)
 
 
