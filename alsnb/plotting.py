@@ -20,7 +20,7 @@ BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#AA4499", 
 GROUP_COLOURS = (ORANGE, PURPLE, GREEN)  # of kinds of items
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY)  # told apart by every kind of eye, and in print
 _BEHIND = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.8}  # of text on lines
-MORE_COLOURS = (*COLOURS, "#E69F00", "#56B4E9", "#000000")  # on screens
+MORE_COLOURS = (*COLOURS[:4], "#B58900", "#56B4E9", GREY)  # seen on white and on black
 
 
 def _axes(ax: Axes | None, title: str, xlabel: str = "", ylabel: str = "", size=(6.4, 4)) -> Axes:
@@ -680,25 +680,94 @@ def plot_gantt(halves: dict, title: str, *, xlabel="milliseconds", scale=1e3,
     return ax
 
 
-def plot_explanations(shares, items, rated, *, ax: Axes | None = None) -> Axes:
+def plot_premiere(lists: dict, n_users: int, *, ax: Axes | None = None) -> Axes:
+    """On how many lists a new movie is after 1, 2, … five-star ratings.
+
+    `lists` maps a label to counts; the first is what the title is about.
+    """
+    count = int(np.argmax(np.asarray(next(iter(lists.values()))) >= n_users / 2)) + 1
+    words = ("One rating", "Two ratings", "Three ratings", "Four ratings", "Five ratings")
+    start = words[count - 1] if count <= 5 else f"{count} ratings"
+    title = f"{start} of five stars: on half of all lists"
+    ax = _axes(ax, title, "five-star ratings of a new movie", "on so many lists", (7.2, 3.6))
+    ax.axhline(n_users, color=GREY, lw=0.8, ls=":")
+    ax.annotate(f"all {n_users}", (1, n_users), (0, 3), textcoords="offset points", color=GREY)
+    for (label, counts), colour in zip(lists.items(), (ORANGE, GREY, PURPLE), strict=False):
+        x = np.arange(1, len(counts) + 1)
+        ax.plot(x, counts, "o-", color=colour, ms=4)
+        at = int(np.argmax(np.asarray(counts) > n_users / 2))
+        ax.annotate(label, (x[at], counts[at]), (8, -4), textcoords="offset points",
+                    color=colour, va="top")  # fmt: skip
+    ax.set(ylim=(-0.02 * n_users, 1.12 * n_users), xticks=[1, 5, 10, 15, 20])
+    return ax
+
+
+def plot_newcomers(ks, curves: dict, title: str, *, ax: Axes | None = None) -> Axes:
+    """Mean error of newcomers over how many ratings of theirs are known.
+
+    `curves` maps a label to (mean, standard error of the difference from the first curve).
+    """
+    ax = _axes(ax, title, "ratings known of a newcomer", "RMSE on 20 others (stars)", (7.2, 3.8))
+    for (label, (mean, spread)), colour in zip(curves.items(), (GREY, GREEN, ORANGE), strict=False):
+        ax.plot(ks, mean, "o-", color=colour, ms=4)
+        ax.fill_between(ks, mean - spread, mean + spread, color=colour, alpha=0.2, lw=0)
+        ax.annotate(label, (ks[-1], mean[-1]), (8, 0), textcoords="offset points", color=colour,
+                    va="center", annotation_clip=False)  # fmt: skip
+    ax.set(xticks=ks)
+    return ax
+
+
+def plot_drift(share, gaps: dict, tolerated: float = 0.01, *, ax: Axes | None = None) -> Axes:
+    """How far models fall behind a new fit, over the share of ratings that came after them."""
+    title = "Updating both sides stays within a hundredth of a star"
+    worst = max(np.max(gap) for gap in list(gaps.values())[-1:])
+    title = title if worst < tolerated else "Updating both sides keeps the model fresh"
+    ax = _axes(ax, title, "new ratings, % of those first fitted to",
+               "RMSE above a new fit (stars)", (7.2, 3.8))  # fmt: skip
+    for (label, gap), colour in zip(gaps.items(), (GREY, BLUE, ORANGE), strict=False):
+        ax.plot(share, gap, "o-", color=colour, ms=4)
+        ax.annotate(label, (share[-1], gap[-1]), (8, 0), textcoords="offset points",
+                    color=colour, va="center", annotation_clip=False)  # fmt: skip
+    ax.axhline(0, color=GREY, lw=0.8)
+    ax.axhline(tolerated, color=GREY, lw=0.8, ls="--")
+    ax.annotate(f"tolerated: {tolerated:g}", (100, tolerated), (0, -2), ha="right", va="top",
+                textcoords="offset points", color=GREY)  # fmt: skip
+    ax.set(xlim=(0, 100), xticks=range(0, 101, 20))
+    return ax
+
+
+def plot_explanations(shares, items, rated, bases=None, *, ax: Axes | None = None) -> Axes:
     """What each rating adds to the predictions of some items, or takes from them, as stacked bars.
 
     `shares` (n_items × n_ratings) are those of `Factorization.explain`, in stars; `items` and
-    `rated` label its rows and columns.
+    `rated` label its rows and columns; with `bases`, labels say what the score was and is. Ratings
+    are in the order of their influence; the least influential beyond seven are one grey part.
     """
-    shares, places = np.asarray(shares, float), np.arange(len(items))
+    shares, labels, rated = np.asarray(shares, float), list(items), list(rated)
+    if bases is not None:
+        scores = np.asarray(bases) + shares.sum(axis=1)
+        labels = [f"{label}: {base:.2f} → {score:.2f}"
+                  for label, base, score in zip(labels, bases, scores, strict=True)]  # fmt: skip
+    order = np.argsort(-abs(shares).sum(axis=0), kind="stable")
+    shares, rated = shares[:, order], [rated[k] for k in order]
+    most = len(MORE_COLOURS)
+    if len(rated) > most:
+        rest = shares[:, most - 1 :].sum(axis=1, keepdims=True)
+        rated = [*rated[: most - 1], f"the other {len(rated) - most + 1}"]
+        shares = np.hstack([shares[:, : most - 1], rest])
     ax = _axes(ax, "What each rating adds to a prediction, or takes from it",
                "stars above the baseline, or below it",
-               size=(10.4, 1.2 + 0.36 * len(items)))  # fmt: skip
-    ax.use_sticky_edges = False
+               size=(9, 1.2 + 0.36 * len(labels)))  # fmt: skip
+    ax.use_sticky_edges, places = False, np.arange(len(labels))
     for sign in (1, -1):
         parts = np.where(sign * shares > 0, shares, 0)
         starts = parts.cumsum(axis=1) - parts
         for k, label in enumerate(rated):
-            colour, label = MORE_COLOURS[k % len(MORE_COLOURS)], label if sign > 0 else None
-            ax.barh(places, parts[:, k], left=starts[:, k], color=colour, label=label)
+            label = label if sign > 0 else None
+            ax.barh(places, parts[:, k], left=starts[:, k], color=MORE_COLOURS[k], label=label)
     ax.axvline(0, color=GREY, lw=1)
-    ax.set_yticks(places, items)
+    ax.set_yticks(places, labels)
     ax.invert_yaxis()
-    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5),
+              title="most influential first", alignment="left")  # fmt: skip
     return ax

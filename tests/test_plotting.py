@@ -43,6 +43,13 @@ DRAWINGS = {
     "plot_factor_map": (np.eye(3, 2), np.array(["A", "B", "C"]), [2]),
     "plot_row_ranges": (12, 9, 3),
     "plot_explanations": ([[0.2, -0.1, 0.3], [-0.2, -0.1, 0.0]], ["A", "B"], ["x", "y", "z"]),
+    "plot_premiere": ({"λ = 2": [0, 3, 8, 9], "λ = 8": [0, 0, 1, 2]}, 10),
+    "plot_newcomers": (
+        [0, 1, 5],
+        {"a": (np.ones(3), np.zeros(3)), "b": (np.ones(3), np.ones(3))},
+        "Fewer errors",
+    ),
+    "plot_drift": ([10, 30], {"a": [0.02, 0.03], "b": [0.01, 0.02], "c": [0.0, 0.002]}),
     "plot_gantt": (
         {
             "users": [(7, 2.0, 2.1), (9, 2.0, 2.2), (7, 2.1, 2.3)],
@@ -339,12 +346,38 @@ def test_explanations_stack_what_adds_and_what_takes():
     assert sorted(seen) == [(-0.3, -0.2), (-0.2, 0), (-0.1, 0), (0, 0.2), (0.2, 0.5)]
     colours = {label.get_text(): patch.get_facecolor() for label, patch in zip(
         ax.get_legend().get_texts(), ax.get_legend().get_patches(), strict=True)}  # fmt: skip
-    assert list(colours) == ["x", "y", "z"] and len(set(colours.values())) == 3
+    assert list(colours) == ["x", "z", "y"] and len(set(colours.values())) == 3  # by influence
     (taken,) = (patch for patch in ax.patches if patch.get_width() == -0.1 and patch.get_y() < 0.5)
     assert taken.get_facecolor() == colours["y"]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["A", "B"]
     low, high = ax.get_xlim()
     assert low < -0.3 and high > 0.5 and ax.yaxis_inverted()
+
+
+def test_explanations_group_what_counts_least():
+    shares = np.array([[9, -8, 7, 6, -5, 4, 3, 2, -1]]) / 10
+    ax = plotting.plot_explanations(shares, ["A"], list("abcdefghi"), [3.0])
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == [*"abcdef", "the other 3"]
+    widths = [patch.get_width() for patch in ax.patches if patch.get_width()]
+    assert sum(widths) == pytest.approx(shares.sum()) and widths[4] == pytest.approx(0.4)
+    assert ax.get_yticklabels()[0].get_text() == "A: 3.00 → 4.70"
+
+
+def test_premiere_says_when_half_of_the_lists_have_it():
+    ax = plotting.plot_premiere({"λ = 2": [0, 4, 5, 9], "λ = 8": [0, 0, 1, 6]}, 10)
+    assert ax.get_title() == "Three ratings of five stars: on half of all lists"
+    assert [line.tolist() for line in lines(ax)[1:]] == [
+        [[1, 0], [2, 4], [3, 5], [4, 9]], [[1, 0], [2, 0], [3, 1], [4, 6]]
+    ]  # fmt: skip
+
+
+def test_drift_has_no_title_that_is_not_so():
+    for last, within in ((0.002, True), (0.012, False)):
+        gaps = {"a": [0.05, 0.06], "b": [0.02, 0.02], "c": [0.001, last]}
+        ax = plotting.plot_drift([10, 30], gaps)
+        assert ("hundredth" in ax.get_title()) == within
+        assert [line[:, 1].tolist() for line in lines(ax)[:3]] == list(gaps.values())
 
 
 def test_row_ranges_cover_the_rows_once():

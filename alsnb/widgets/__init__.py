@@ -9,6 +9,7 @@ from .by_hand import AlternateByHand
 from .csr import CSRByTouch
 from .factor_map import FactorMap
 from .overfitting import OverfittingDesk
+from .premiere import Premiere
 from .rating import RatingWidget
 from .shrink import ShrinkIt
 from .work_queue import WorkQueue
@@ -18,6 +19,7 @@ __all__ = [
     "CSRByTouch",
     "FactorMap",
     "OverfittingDesk",
+    "Premiere",
     "RatingWidget",
     "RidgeBowl",
     "ShrinkIt",

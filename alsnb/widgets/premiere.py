@@ -1,4 +1,4 @@
-"""On how many lists is a movie that a handful of people have rated?"""
+"""A new movie with a handful of ratings, and all lists of ten that it comes on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from ..model import Factorization
 from ..plotting import BLUE, ORANGE
-from ..ratings import Ratings, count_ratings
+from ..ratings import Ratings, check_positions, count_ratings
 from .base import Widget, ipw, slider
 from .picture import INK, Picture
 
@@ -87,21 +87,23 @@ def draw_premiere(listed: np.ndarray, raters, curve: np.ndarray, k: int) -> Pict
     picture.dots(places[seen], ORANGE, 3.6)
     low = places[:, 1].max() + 24
     picture.text(8, low, f"a dot for each of {n} users", anchor="start")
-    picture.text(170, low, "on the list", BLUE, anchor="start", bold=True)
-    picture.text(250, low, "gave five stars", ORANGE, anchor="start", bold=True)
+    picture.text(185, low, "on the list", BLUE, anchor="start", bold=True)
+    picture.text(265, low, "gave five stars", ORANGE, anchor="start", bold=True)
     left = _STEP * _COLUMNS + 80
-    frame = picture.axes(left, 34, 250, height - 90, (0, MOST), (0, n * 1.04),
-                         xlabel="five-star ratings", title=f"on {listed.sum()} of {n} lists",
-                         xticks=[1, 5, 10, 15, 20], yticks=[0, n // 2, n])  # fmt: skip
+    frame = picture.axes(
+        left, 34, 250, height - 90, (0, MOST), (0, 1.04 * n),
+        xlabel="five-star ratings", title=f"on {listed.sum()} of {n} lists",
+        xticks=[1, 5, 10, 15, 20], yticks={0: "0", n / 2: "half", n: "all"},
+    )  # fmt: skip
     frame.line(np.column_stack([np.arange(1, len(curve) + 1), curve]), BLUE, 2)
-    frame.dots([[k, curve[k - 1]]], BLUE, 6)
+    frame.dots([[k, curve[k - 1]]], BLUE, 5)
     return picture
 
 
 class Premiere(Widget):
-    """Give a new movie five stars, again and again: on how many lists of ten is it?
+    """Give a new movie five stars, again and again, and see on whose lists of ten it is.
 
-    The movie is folded in, nothing is fitted. The users who rate it are drawn once.
+    The movie is folded in, nothing is fitted.
 
     Parameters
     ----------
@@ -109,8 +111,8 @@ class Premiere(Widget):
         With biases.
     ratings : Ratings
         Those that the model was fitted to.
-    rng : int
-        Seed of who rates the movie.
+    raters : array of int, optional
+        The 20 users who rate the movie, one after the other; by default, drawn once and for all.
 
     Attributes
     ----------
@@ -131,13 +133,16 @@ class Premiere(Widget):
     5 ratings of five stars: fewer than 20, so the movie is on nobody's list.
     """
 
-    def __init__(self, model: Factorization, ratings: Ratings, *, rng: int = 0):
+    def __init__(self, model: Factorization, ratings: Ratings, raters=None):
         if not isinstance(ratings, Ratings):
             raise TypeError(f"ratings must be Ratings, got {type(ratings).__name__}")
         if model.settings is None or not model.settings.bias:
             raise ValueError("the model has no biases, which are what brings a premiere on lists")
         self._model = model
-        self._raters = np.random.default_rng(rng).choice(len(model.U), MOST, replace=False)
+        drawn = np.random.default_rng(0).permutation(len(model.U))[:MOST]
+        self._raters = check_positions("raters", drawn if raters is None else raters, len(model.U))
+        if len(self._raters) != MOST:
+            raise ValueError(f"raters must be {MOST} users, got {len(self._raters)}")
         known = np.flatnonzero(count_ratings(ratings)[1] >= ENOUGH)
         lists = {False: None, True: known}
         self._thresholds = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
@@ -13,7 +12,7 @@ import numpy as np
 
 from ..bayes import most_informative_items
 from ..model import Factorization, top_items
-from ..plotting import BLUE, GREEN, ORANGE, PURPLE
+from ..plotting import MORE_COLOURS, short_title
 from ..ratings import (
     Ratings,
     check_count,
@@ -26,7 +25,7 @@ from ..ratings import (
 from .base import Widget, choice, ipw
 from .search import find_titles
 
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE, "#B58900")  # of the ratings that count most
+COLOURS = MORE_COLOURS[:5]  # of the ratings that count most
 _ROWS, _MOST_STARS, _IN_WORDS = 8, 11, 3  # matches; buttons in a row; ratings in a reason
 _WRAP = {"flex_flow": "row wrap", "align_items": "center"}
 _SMALL = "opacity:0.75;font-size:90%"
@@ -397,7 +396,7 @@ class RatingWidget(Widget):
     @property
     def reasons(self) -> list[str]:
         """Why each item is recommended, in words: parts that add up to its score."""
-        names = [self._name(j) for j in self.ratings]
+        names = [short_title(self._titles[j]) for j in self.ratings]
         about, words = f"the {self._about.item_name}", []
         for item, base, shares in zip(self.items, self.bases, self.shares, strict=True):
             if not names:
@@ -495,10 +494,6 @@ class RatingWidget(Widget):
 
     def _say_score(self, score):
         return f"{np.clip(score, *self._scale):.2f} {self._about.unit}s"
-
-    def _name(self, item):
-        """A title without its year."""
-        return re.sub(r" \(\d{4}\)$", "", self._titles[item])
 
     def _marks(self, item):
         """What the star buttons of an item say: those given are filled."""
