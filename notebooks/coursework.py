@@ -1,21 +1,14 @@
-"""Set the exercises as homework: hand them out, grade what comes back, make copies to read.
+"""Set the exercises as homework: hand them out, grade them, make copies to read.
 
-``coursework.py hand-out FOLDER`` writes the students' copies of the exercises, and the chapters.
-``coursework.py grade FOLDER`` runs each submitted exercise in a process of its own, with a time
-limit, and writes a table of points. ``coursework.py read FOLDER`` writes each chapter as HTML and
-PDF. Chapters are the notebooks beside this file; exercises, with solutions, are in ``exercises/``.
-
-A student's code runs with your rights and can read your files: separate processes protect one mark
-from another, not your computer. Grade strangers in a container or on a machine of no importance.
+Chapters are the notebooks beside this file. Exercises, with their solutions, are in
+``exercises/``. `marking.py` runs one exercise of one student.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
-import builtins
 import csv
-import functools
+import importlib.util
 import json
 import math
 import os
@@ -26,47 +19,46 @@ import signal
 import subprocess
 import sys
 import tempfile
-import traceback
-import types
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+import marking
 import nbformat
+from marking import Exercise, say, shorten
 from nbformat import NotebookNode
 from refresh import normalise, write
 
 HERE = Path(__file__).resolve().parent
 HEADING = re.compile(
-    r"^## Exercise (?P<number>\d+\.\d+): (?P<title>.+) "
-    r"\((?P<written>written, )?(?P<points>[\d.]+) points?, (?P<minutes>\d+) minutes\)$",
+    r"^## Exercise (?P<number>\d+\.\d+): (?P<title>.+) \((?P<written>written, )?"
+    r"(?P<points>[\d.]+) points?, (?P<minutes>\d+) minutes\)$",
     re.MULTILINE,
 )
 ANY_HEADING = re.compile(r"^#+ *Exercise +(\d+\.\d+)\b", re.MULTILINE)
-SOLUTION = re.compile(
-    r"^( *)### BEGIN SOLUTION$.*?^ *### END SOLUTION$", re.MULTILINE | re.DOTALL
-)
+SOLUTION = re.compile(r"(?ms)^( *)### BEGIN SOLUTION$.*?^ *### END SOLUTION$")
 SEED = re.compile(r"^SEED = \d+$", re.MULTILINE)
-NOT_ACCEPTED = re.compile(r"^# not accepted: (.+)$", re.MULTILINE)
 LINK = re.compile(r"(?<!!)\[([^\[\]]+)\]\(([^()\s]+)\)")
 YOUR_ANSWER = "*Your answer here.*"
-HANDED_OUT = {
-    "setup",
-    "given",
-    "check",
-    "hidden",
-}  # tags of cells that are not the student's
-ANSWER = "<your answer>"  # what tracebacks call it
+HANDED_OUT = {"setup", "given", "check", "hidden"}  # tags of cells not the student's
 COLUMNS = ["student", "chapter", "exercise", "points", "of", "message"]
 AT_A_TIME = 2
-MEMORY = (
-    4 * 2**30
-)  # bytes of address space for one exercise; the packages alone take two
-FILE = 2**28  # bytes of a file that it may write
+BROWSERS = ["chromium", "chromium-browser", "google-chrome", "chrome", "msedge"]
+MAC_CHROME = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+HELP = """\
+hand-out FOLDER  students' copies of the exercises (no solutions, no hidden checks), and
+                 the chapters beside them, in a new folder
+grade FOLDER     all notebooks in the folder and below. Each exercise runs in a process
+                 of its own, so that a wrong or hostile one costs only its own points.
+                 But a student's code runs with your rights, and can read your files:
+                 grade strangers in a container.
+read FOLDER      each chapter as a page (HTML) and, where Chromium or Chrome is
+                 installed, as PDF. Formulas are readable without a network if
+                 latex2mathml is installed; if not, the pages load MathJax from a CDN.
+"""
 
 
 class CourseworkError(RuntimeError):
@@ -74,86 +66,6 @@ class CourseworkError(RuntimeError):
 
 
 # The exercises as they are written: setup, then a section for each
-
-
-@dataclass(frozen=True)
-class Exercise:
-    """One section of a notebook of exercises; `cells` are its sources by tag."""
-
-    number: str
-    title: str
-    points: float
-    minutes: int
-    written: bool
-    setup: str
-    cells: dict[str, list[str]] = field(repr=False)
-
-    def code(self, tag: str) -> str:
-        """All code of one tag."""
-        return "\n\n".join(self.cells.get(tag, []))
-
-    def names(self) -> list[str]:
-        """What an answer defines: functions, classes and variables of the answer cell."""
-        return defined(self.code("answer"))
-
-    def not_accepted(self) -> list[str]:
-        """Names that an answer may not use."""
-        found = NOT_ACCEPTED.search(self.code("hidden"))
-        return re.split(r",\s*", found[1].strip()) if found else []
-
-
-def defined(source: str) -> list[str]:
-    """Names that a piece of code defines at its top level."""
-    names = []
-    for node in ast.parse(source).body:
-        names += [node.name] if hasattr(node, "name") else []
-        names += [
-            target.id
-            for target in getattr(node, "targets", [])
-            if hasattr(target, "id")
-        ]
-    return names
-
-
-def tags(cell: NotebookNode) -> set[str]:
-    """Tags of a cell, of which a student's notebook may have none."""
-    return set(cell.get("metadata", {}).get("tags", []))
-
-
-def sections(notebook: NotebookNode) -> dict[str, list[NotebookNode]]:
-    """Cells by exercise, as 2.3; what is before the first belongs to ''."""
-    found, number = {"": []}, ""
-    for cell in notebook.cells:
-        heading = (
-            ANY_HEADING.search(cell.source) if cell.cell_type == "markdown" else None
-        )
-        number = heading[1] if heading else number
-        found.setdefault(number, []).append(cell)
-    return found
-
-
-def read_exercises(path: Path) -> list[Exercise]:
-    """Exercises of a notebook with solutions, in order."""
-    parts = sections(nbformat.read(path, as_version=4))
-    setup = "\n\n".join(cell.source for cell in parts.pop("") if "setup" in tags(cell))
-    exercises = []
-    for number, cells in parts.items():
-        heading = HEADING.search(cells[0].source)
-        if heading is None:
-            raise CourseworkError(
-                f"{path.name}: the heading of exercise {number} has another form"
-            )
-        by_tag = {}
-        for cell in cells:
-            for tag in tags(cell):
-                by_tag.setdefault(tag, []).append(cell.source)
-        about = heading.groupdict()
-        numbers = float(about["points"]), int(about["minutes"])
-        written = about["written"] is not None
-        exercises.append(
-            Exercise(number, about["title"], *numbers, written, setup, by_tag)
-        )
-    return exercises
 
 
 def chapter_paths() -> list[Path]:
@@ -166,22 +78,85 @@ def exercise_paths() -> list[Path]:
     return sorted((HERE / "exercises").glob("[0-9]*.ipynb"))
 
 
+def read_exercises(path: Path) -> list[Exercise]:
+    """Exercises of a notebook with solutions, in order."""
+    parts = sections(nbformat.read(path, as_version=4))
+    setup = "\n\n".join(cell.source for cell in parts.pop("") if "setup" in tags(cell))
+    exercises = []
+    for number, cells in parts.items():
+        heading = HEADING.search(cells[0].source)
+        if heading is None:
+            raise CourseworkError(
+                f"{path.name}: no proper heading of exercise {number}"
+            )
+        by_tag = {}
+        for cell in cells:
+            for tag in tags(cell):
+                by_tag.setdefault(tag, []).append(cell.source)
+        about = heading.groupdict()
+        about |= {"points": float(about["points"]), "minutes": int(about["minutes"])}
+        about["written"] = about["written"] is not None
+        exercises.append(Exercise(**about, setup=setup, cells=by_tag))
+    return exercises
+
+
+def sections(notebook: NotebookNode) -> dict[str, list[NotebookNode]]:
+    """Cells by exercise, such as 2.3; those before the first belong to ''."""
+    found, number = {"": []}, ""
+    for cell in notebook.cells:
+        markdown = cell.cell_type == "markdown"
+        if markdown and (heading := ANY_HEADING.search(cell.source)):
+            number = heading[1]
+        found.setdefault(number, []).append(cell)
+    return found
+
+
+def tags(cell: NotebookNode) -> set[str]:
+    """Tags of a cell."""
+    return set(cell.get("metadata", {}).get("tags", []))
+
+
 # Hand out
 
 
-def blank(answer: str, number: str) -> str:
-    """An answer cell as students get it, its solution gone."""
-    to_do = f'raise NotImplementedError("exercise {number}: replace this line by your answer")'
-    return SOLUTION.sub(lambda found: found[1] + to_do, answer)
+def hand_out(folder: Path, seed: int | None = None, install: str | None = None) -> None:
+    """Write chapters and students' copies of the exercises into a new folder.
+
+    The chapters are as they are, outputs included, but for links that would lead
+    nowhere. Raises CourseworkError if there are notebooks in the folder already.
+    """
+    if next(folder.rglob("*.ipynb"), None):
+        what = "has notebooks in it, and they may be a student's work"
+        raise CourseworkError(f"{folder} {what}: name a new folder")
+    pages = [*chapter_paths(), *exercise_paths()]
+    notebooks = {path: nbformat.read(path, as_version=4) for path in pages}
+    files = linked_files(notebooks)
+    known = {path: path.suffix for path in (*notebooks, *files)}
+    for path, notebook in notebooks.items():
+        if path in exercise_paths():
+            notebook = students_copy(notebook, seed)
+        if install is not None:
+            first = [cell.cell_type for cell in notebook.cells].index("code")
+            notebook.cells.insert(first, install_cell(install))
+        relink(notebook, path.parent, known)
+        write(normalise(notebook), new_path(path, folder))
+    for path in files:
+        if path.suffix == ".md":
+            text = relinked(path.read_text(encoding="utf-8"), path.parent, known)
+            new_path(path, folder).write_text(text, encoding="utf-8")
+        else:
+            shutil.copyfile(path, new_path(path, folder))
 
 
-def with_seed(setup: str, seed: int | None) -> str:
-    """A setup cell with another seed, if one is given."""
-    return setup if seed is None else SEED.sub(f"SEED = {seed}", setup)
+def new_path(path: Path, folder: Path) -> Path:
+    """Where a file of this folder goes in another one, whose folders are made."""
+    goal = folder / path.relative_to(HERE)
+    goal.parent.mkdir(parents=True, exist_ok=True)
+    return goal
 
 
 def students_copy(notebook: NotebookNode, seed: int | None = None) -> NotebookNode:
-    """A notebook of exercises without solutions, hidden checks, rubrics and outputs."""
+    """Exercises without solutions, hidden checks, rubrics and outputs."""
     copy = nbformat.from_dict({**notebook, "cells": []})
     for number, cells in sections(notebook).items():
         for cell in map(nbformat.from_dict, cells):
@@ -199,6 +174,18 @@ def students_copy(notebook: NotebookNode, seed: int | None = None) -> NotebookNo
     return normalise(copy)
 
 
+def blank(answer: str, number: str) -> str:
+    """An answer cell as students get it, its solution gone."""
+    text = f"exercise {number}: replace this line by your answer"
+    line = f'raise NotImplementedError("{text}")'
+    return SOLUTION.sub(lambda found: found[1] + line, answer)
+
+
+def with_seed(setup: str, seed: int | None) -> str:
+    """A setup with another seed, if one is given."""
+    return setup if seed is None else SEED.sub(f"SEED = {seed}", setup)
+
+
 def install_cell(source: str) -> NotebookNode:
     """First code cell of a copy that also runs on Google Colab."""
     lines = [
@@ -213,257 +200,179 @@ def install_cell(source: str) -> NotebookNode:
     return nbformat.v4.new_code_cell("\n".join(lines), metadata={"tags": ["setup"]})
 
 
-def relink(notebook: NotebookNode, target: Callable[[str], str | None]) -> None:
-    """Give each link to a file the target that it has now; without one, its words stay."""
+def linked_files(notebooks: dict[Path, NotebookNode]) -> list[Path]:
+    """Pages and pictures beside this file that notebooks show or link to."""
+    files = set()
+    for path, notebook in notebooks.items():
+        text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+        for link in re.findall(r"\]\(([^()\s#:]+)[^()]*\)", text):
+            file = (path.parent / link).resolve()
+            if file.suffix in (".md", ".png", ".svg") and file.is_file():
+                files |= {file} if file.is_relative_to(HERE) else set()
+    return sorted(files)
+
+
+def relink(notebook: NotebookNode, folder: Path, known: dict[Path, str]) -> None:
+    """Change the links of a notebook by `relinked`."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = relinked(cell.source, folder, known)
+
+
+def relinked(text: str, folder: Path, known: dict[Path, str]) -> str:
+    """Text whose links to files have the suffix in `known`, or else become words."""
 
     def change(found):
         words, link = found.groups()
         if re.match(r"[a-z]+:|#", link):  # another site, or a place of this page
             return found[0]
         path, mark, place = link.partition("#")
-        now = target(path)
-        return words if now is None else f"[{words}]({now}{mark}{place})"
+        suffix = known.get((folder / path).resolve())
+        if suffix is None:
+            return words
+        return f"[{words}]({PurePosixPath(path).with_suffix(suffix)}{mark}{place})"
 
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            cell.source = LINK.sub(change, cell.source)
-
-
-def linked_files(notebook: NotebookNode, folder: Path) -> Iterator[Path]:
-    """Pages and pictures in `notebooks/` that a notebook shows or links to; no notebooks."""
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            for link in re.findall(
-                r"\]\(([^()\s#]+)[^()]*\)|src=\"([^\"]+)\"", cell.source
-            ):
-                path = (folder / "".join(link)).resolve()
-                if (
-                    path.is_file()
-                    and path.is_relative_to(HERE)
-                    and path.suffix != ".ipynb"
-                ):
-                    yield path
+    return LINK.sub(change, text)
 
 
-def hand_out(
-    folder: Path, seed: int | None = None, install: str | None = None
-) -> list[Path]:
-    """Write chapters and students' copies of the exercises into a new folder.
+# Grade
 
-    The chapters are as they are, outputs included, but for links that lead out of the folder.
-    Raises CourseworkError if there are notebooks in the folder: they may be a student's work.
-    """
-    if folder.is_dir() and next(folder.rglob("*.ipynb"), None):
-        raise CourseworkError(
-            f"{folder} has notebooks in it; name a new folder, to lose no work"
-        )
-    written, files = [], {}
-    for path in [*chapter_paths(), *exercise_paths()]:
+
+def grade(folder: Path, seed: int | None = None, time_limit: float = 60) -> list[dict]:
+    """Return rows of the table of points, for each exercise of each submission."""
+    course = {}
+    for path in exercise_paths():
+        for exercise in read_exercises(path):
+            seeded = vars(exercise) | {"setup": with_seed(exercise.setup, seed)}
+            course[exercise.number] = Exercise(**seeded)
+    paths = sorted(folder.rglob("*.ipynb"))
+    paths = [path for path in paths if ".ipynb_checkpoints" not in path.parts]
+    if not paths:
+        raise CourseworkError(f"there are no notebooks in {folder}")
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        try:
+            rows = []
+            for path in paths:
+                student = path.relative_to(folder).as_posix()
+                rows += submission_rows(path, student, course, pool, time_limit)
+            return [
+                row | row.pop("later").result() if "later" in row else row
+                for row in rows
+            ]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def submission_rows(path, student, course, pool, time_limit) -> Iterator[dict]:
+    """Rows of one submission; what is still at work is in a future called "later"."""
+    empty = dict.fromkeys(COLUMNS, "") | {"student": student, "points": 0}
+    try:
+        parts = read_submission(path)
+    except Exception as error:
+        yield empty | {"message": f"not a readable notebook: {say(error)}"}
+        return
+    chapters = Counter(number.split(".")[0] for number in parts if number in course)
+    if not chapters:
+        yield empty | {"message": "has no exercises of this course in it"}
+        return
+    chapter = chapters.most_common(1)[0][0]
+    known = handed_out_code(course.values())
+    for number, exercise in course.items():
+        if number.split(".")[0] != chapter:
+            continue
+        row = empty | {"chapter": f"{int(chapter):02}", "exercise": number}
+        row |= {"of": exercise.points, "message": "not answered"}
+        if number not in parts:
+            yield row | {"message": "its heading is missing"}
+        elif exercise.written:
+            text = own_text(parts[number])
+            yield row | ({"points": "", "message": text} if text else {})
+        elif own := own_code(parts[number], exercise, known):
+            yield row | {"later": pool.submit(grade_one, exercise, own, time_limit)}
+        else:
+            yield row
+
+
+def read_submission(path: Path) -> dict[str, list[NotebookNode]]:
+    """Sections of a student's notebook, or whatever error its file gives."""
+    with warnings.catch_warnings(action="ignore"):
         notebook = nbformat.read(path, as_version=4)
-        files |= dict.fromkeys(linked_files(notebook, path.parent))
-        if path in exercise_paths():
-            notebook = students_copy(notebook, seed)
-        if install is not None:
-            first = [cell.cell_type for cell in notebook.cells].index("code")
-            notebook.cells.insert(first, install_cell(install))
-        written.append((path, notebook))
-    kept = {path for path, _ in written} | set(files)
-    for path, notebook in written:
-        parent = path.parent
-        relink(
-            notebook,
-            lambda link, at=parent: link if (at / link).resolve() in kept else None,
-        )
-        goal = folder / path.relative_to(HERE)
-        goal.parent.mkdir(parents=True, exist_ok=True)
-        write(normalise(notebook), goal)
-    for path in files:
-        goal = folder / path.relative_to(HERE)
-        goal.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, goal)
-    return [folder / path.relative_to(HERE) for path, _ in written]
+    for cell in notebook.cells:
+        if not isinstance(cell.source, str) or not tags(cell) <= {
+            *map(str, tags(cell))
+        }:
+            raise ValueError("a cell has no text")
+    return sections(notebook)
 
 
-# Grade: what is the student's own
-
-
-def own_code(cells: list[NotebookNode], exercise: Exercise) -> list[str]:
-    """A student's code: all code of the section but what was handed out with it."""
-    handed_out = {
-        one.strip() for tag in HANDED_OUT for one in exercise.cells.get(tag, [])
-    }
-    handed_out |= {
-        blank(one, exercise.number).strip() for one in exercise.cells["answer"]
-    }
+def own_code(
+    cells: list[NotebookNode], exercise: Exercise, known: set[str]
+) -> list[str]:
+    """A student's code: all code of the section but what is known as handed out."""
     own = []
     for cell in cells:
-        if cell.cell_type != "code" or cell.source.strip() in handed_out | {""}:
+        if cell.cell_type != "code" or cell.source.strip() in known | {""}:
             continue
-        source = without_magics(cell.source)
-        changed = tags(cell) & HANDED_OUT  # a check with a print added, say
-        if not (
-            changed and not any(f"def {name}(" in source for name in exercise.names())
-        ):
-            own.append(source)
+        defines = any(f"def {name}(" in cell.source for name in exercise.names())
+        if defines or not tags(cell) & HANDED_OUT:  # not a check with a print added
+            own.append(without_magics(cell.source))
     return own
 
 
+def handed_out_code(exercises: Iterable[Exercise]) -> set[str]:
+    """Sources of the cells of code that students get."""
+    code = []
+    for exercise in exercises:
+        for tag, sources in exercise.cells.items():
+            code += sources if tag in HANDED_OUT else []
+        code += [
+            blank(source, exercise.number)
+            for source in exercise.cells.get("answer", [])
+        ]
+    return {source.strip() for source in code}
+
+
 def without_magics(source: str) -> str:
-    """Code with the lines taken out that only IPython understands."""
+    """Code without the lines that only IPython understands."""
     return re.sub(r"(?m)^(\s*)[%!].*$", r"\1pass", source)
 
 
 def own_text(cells: list[NotebookNode]) -> str:
     """A student's written answer: everything after the question."""
     texts = [cell.source.replace(YOUR_ANSWER, "").strip() for cell in cells[1:]]
-    return "\n\n".join(text for text in texts if text)
+    return shorten("\n\n".join(text for text in texts if text), 10_000)
 
 
-def refused(sources: list[str], not_accepted: list[str]) -> list[str]:
-    """Names that are not accepted and yet used: by name, as an attribute, imported, as a text."""
-    used, own = set(), set()
-    for source in sources:
-        try:
-            nodes = list(ast.walk(ast.parse(source)))
-        except SyntaxError:
-            continue  # it will not run either
-        for node in nodes:
-            if isinstance(node, ast.FunctionDef):
-                own.add(node.name)
-            elif isinstance(node, ast.Import | ast.ImportFrom):
-                used |= {part for alias in node.names for part in alias.name.split(".")}
-            elif isinstance(node, ast.Attribute):
-                used.add(node.attr)
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                used |= {node.value} & set(not_accepted)
-        used |= {n.id for n in nodes if isinstance(n, ast.Name) and n.id not in own}
-    return [name for name in not_accepted if name in used]
+def grade_one(exercise: Exercise, own: list[str], time_limit: float) -> dict:
+    """Points and message of one exercise: half if only the hidden checks fail."""
+    stage, message = mark_alone(exercise, own, time_limit)
+    half = math.floor(exercise.points) / 2
+    points = {"passed": exercise.points, "hidden": half, "setup": ""}.get(stage, 0)
+    if stage == "setup":
+        message = f"NOT GRADED, the setup failed: {message}"
+    if stage == "hidden":
+        message = f"visible checks passed; hidden: {message}"
+    return {"points": points, "message": message}
 
 
-# Grade: one exercise, in the process of this call
-
-
-def mark(exercise: Exercise, own: list[str]) -> tuple[str, str]:
-    """Run a student's code and the checks; returns how far it came, and what was said there.
-
-    How far is "setup" (the course's own code failed), "answer", "check", "hidden" or "passed". The
-    checks run in a namespace of their own, with fresh data, where only the names of the answer are
-    the student's. What the student's code changes in modules is undone, also after each call.
-    """
-    if wrong := refused(own, exercise.not_accepted()):
-        return (
-            "answer",
-            f"uses {', '.join(wrong)}, which is not accepted here: write it yourself",
-        )
-    try:
-        student = prepare(exercise)
-    except BaseException as error:
-        return "setup", say(error)
-    undo, trouble = remember_modules(), ""
-    for source in own:
-        try:
-            run(source, student, ANSWER)
-        except BaseException as error:  # SystemExit, too
-            trouble = trouble or say(error)
-        undo()
-    missing = [name for name in exercise.names() if name not in student]
-    if missing:
-        return "answer", trouble or f"{missing[0]} is not defined"
-    checks = prepare(exercise)
-    for name in exercise.names():
-        checks[name] = then(undo, student[name])
-    for stage in ("check", "hidden"):
-        try:
-            run(exercise.code(stage), checks, f"<{stage}>")
-        except BaseException as error:
-            return stage, say(error)
-    return "passed", ""
-
-
-def prepare(exercise: Exercise) -> dict:
-    """A namespace after setup and what is given."""
-    namespace = {"__name__": "__main__", "display": print}
-    run(exercise.setup, namespace, "<setup>")
-    run(exercise.code("given"), namespace, "<given>")
-    return namespace
-
-
-def run(source: str, namespace: dict, name: str) -> None:
-    """Execute code under a name for tracebacks."""
-    exec(compile(source, name, "exec"), namespace)
-
-
-def remember_modules() -> Callable[[], None]:
-    """Return a function that gives modules, and what they hold, back their present state."""
-    families = ("alsnb", "builtins", "math", "numpy", "pandas", "scipy")
-    modules = [m for name, m in sys.modules.items() if name.split(".")[0] in families]
-    dictionaries = [vars(module) for module in modules] + [sys.modules]
-    remembered = [(dictionary, dict(dictionary)) for dictionary in dictionaries]
-    same, put = builtins.id, builtins.dict.__setitem__
-
-    def undo():
-        for dictionary, before in remembered:
-            for name, value in before.items():
-                if name not in dictionary or same(dictionary[name]) != same(value):
-                    put(dictionary, name, value)
-
-    return undo
-
-
-def then(after: Callable[[], None], function):
-    """A student's function, with something to do after each of its calls."""
-    if not isinstance(function, types.FunctionType):
-        return function
-
-    @functools.wraps(function)
-    def call(*args, **options):
-        try:
-            return function(*args, **options)
-        finally:
-            after()
-
-    return call
-
-
-def say(error: BaseException) -> str:
-    """What an error says, in one line; and in which line of the student's code it arose."""
-    try:
-        text = " ".join(str(error).split())
-    except BaseException:
-        text = ""
-    kind = "" if isinstance(error, AssertionError) and text else type(error).__name__
-    text = ": ".join(part for part in (kind, text) if part)
-    frames = traceback.extract_tb(error.__traceback__)
-    places = [frame.lineno for frame in frames if frame.filename == ANSWER]
-    return shorten(text + (f" (line {places[-1]} of your answer)" if places else ""))
-
-
-def shorten(text: str, length: int = 500) -> str:
-    """Cut a text that is too long for a table."""
-    return text if len(text) <= length else text[: length - 2] + " …"
-
-
-# Grade: one exercise, in a process of its own
-
-
-def mark_alone(
-    exercise: Exercise, own: list[str], time_limit: float
-) -> tuple[str, str]:
-    """`mark` in a new process, which is ended with all its children at the time limit."""
-    key = secrets.token_hex()
-    job = {"exercise": vars(exercise), "own": own, "key": key}
-    one_thread = dict.fromkeys(
-        ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"], "1"
-    )
+def mark_alone(exercise: Exercise, own: list[str], time_limit: float):
+    """`marking.mark` in a new process, which ends with its children at the limit."""
+    key = secrets.token_hex()  # so that nobody else writes the result
+    threads = ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        job["result"] = str(Path(folder, "result.json"))
+        result = Path(folder, "result.json")
+        job = {"exercise": vars(exercise), "own": own, "time_limit": time_limit}
+        job |= {"result": str(result), "key": key}
+        settings = dict.fromkeys(threads, "1") | {"MPLBACKEND": "Agg"}
+        settings |= dict.fromkeys(["TMPDIR", "TEMP", "TMP"], folder)
         process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).resolve()), "one"],
+            [sys.executable, marking.__file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd=folder,
-            env=os.environ | one_thread | {"MPLBACKEND": "Agg", "TMPDIR": folder},
+            env=os.environ | settings,
             start_new_session=True,
         )
         try:
@@ -473,142 +382,33 @@ def mark_alone(
         finally:
             end_group(process)
         with suppress(OSError, ValueError, TypeError, KeyError):
-            result = json.loads(Path(job["result"]).read_text(encoding="utf-8"))
-            if result["key"] == key:
-                return result["stage"], result["message"]
+            found = json.loads(result.read_text(encoding="utf-8"))
+            if found["key"] == key:
+                return found["stage"], found["message"]
     code = process.returncode
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
-    return "answer", f"ended the process before the checks were through ({how})"
+    return "answer", f"ended its process before the checks were through ({how})"
 
 
 def end_group(process: subprocess.Popen) -> None:
     """End a process and whatever it has started."""
     if hasattr(os, "killpg"):
-        with suppress(
-            ProcessLookupError, PermissionError
-        ):  # nobody is left in the group
+        with suppress(ProcessLookupError, PermissionError):  # nobody is left
             os.killpg(process.pid, signal.SIGKILL)
     else:
         process.kill()
     process.wait()
 
 
-def one() -> None:
-    """The new process: read a job from standard input, write the result into its file."""
-    job = json.loads(sys.stdin.buffer.read())
-    limit_resources()
-    stage, message = mark(Exercise(**job["exercise"]), job["own"])
-    result = {"key": job["key"], "stage": stage, "message": message}
-    Path(job["result"]).write_text(json.dumps(result), encoding="utf-8")
-    os._exit(0)  # whatever threads the student has left running
-
-
-def limit_resources() -> None:
-    """Limit memory and files, where the platform can."""
-    try:
-        import resource
-    except ImportError:
-        return
-    for kind, limit in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_FSIZE, FILE)):
-        with suppress(ValueError, OSError):  # macOS has no limit of address space
-            resource.setrlimit(kind, (limit, limit))
-
-
-# Grade: all submissions
-
-
-def grade(folder: Path, seed: int | None = None, time_limit: float = 60) -> list[dict]:
-    """Rows of the table of points, a dict of `COLUMNS` for each exercise of each submission."""
-    course = {}
-    for path in exercise_paths():
-        for exercise in read_exercises(path):
-            seeded = vars(exercise) | {"setup": with_seed(exercise.setup, seed)}
-            course[exercise.number] = Exercise(**seeded)
-    paths = [
-        p
-        for p in sorted(folder.rglob("*.ipynb"))
-        if ".ipynb_checkpoints" not in p.parts
-    ]
-    if not paths:
-        raise CourseworkError(f"there are no notebooks in {folder}")
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
-        rows = []
-        for path in paths:
-            student = path.relative_to(folder).as_posix()
-            rows += submission_rows(path, student, course, pool, time_limit)
-        try:
-            return [
-                row | row.pop("later").result() if "later" in row else row
-                for row in rows
-            ]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def submission_rows(path, student, course, pool, time_limit) -> Iterator[dict]:
-    """Rows of one submission; what is still at work is in a future called "later"."""
-    empty = dict.fromkeys(COLUMNS, "") | {"student": student}
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            parts = sections(nbformat.read(path, as_version=4))
-    except Exception as error:
-        yield empty | {"points": 0, "message": f"not a readable notebook: {say(error)}"}
-        return
-    chapters = Counter(number.split(".")[0] for number in parts if number in course)
-    if not chapters:
-        yield empty | {"points": 0, "message": "has no exercises of this course in it"}
-        return
-    chapter = chapters.most_common(1)[0][0]
-    for number, exercise in course.items():
-        if number.split(".")[0] != chapter:
-            continue
-        row = empty | {
-            "chapter": f"{int(chapter):02}",
-            "exercise": number,
-            "of": exercise.points,
-        }
-        if number not in parts:
-            yield row | {"points": 0, "message": "its heading is missing"}
-        elif exercise.written:
-            text = own_text(parts[number])
-            yield row | (
-                {"message": text} if text else {"points": 0, "message": "not answered"}
-            )
-        elif own := own_code(parts[number], exercise):
-            yield row | {"later": pool.submit(grade_one, exercise, own, time_limit)}
-        else:
-            yield row | {"points": 0, "message": "not answered"}
-
-
-def grade_one(exercise: Exercise, own: list[str], time_limit: float) -> dict:
-    """Points and message of one exercise."""
-    stage, message = mark_alone(exercise, own, time_limit)
-    points = {
-        "passed": exercise.points,
-        "hidden": math.floor(exercise.points) / 2,
-        "setup": "",
-    }
-    where = {
-        "setup": "NOT GRADED, the setup failed: ",
-        "check": "",
-        "answer": "",
-        "passed": "",
-    }
-    message = where.get(stage, "visible checks passed; then: ") + message
-    return {"points": points.get(stage, 0), "message": message}
-
-
 def write_table(rows: list[dict], path: Path) -> None:
-    """Write rows as CSV that spreadsheets read: UTF-8 with a mark, and no text as a formula."""
+    """Write rows as CSV for spreadsheets, where no text is taken for a formula."""
     with open(path, "w", encoding="utf-8-sig", newline="") as file:
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
         for row in rows:
-            risky = str(row["message"])[:1] in ("=", "+", "-", "@")
-            table.writerow(
-                row | {"message": f"'{row['message']}" if risky else row["message"]}
-            )
+            formula = str(row["message"]).startswith(("=", "+", "-", "@"))
+            message = f"'{row['message']}" if formula else row["message"]
+            table.writerow(row | {"message": message})
 
 
 def summary(rows: list[dict]) -> Iterator[str]:
@@ -618,68 +418,194 @@ def summary(rows: list[dict]) -> Iterator[str]:
         if not own[0]["chapter"]:
             yield f"{student}: {own[0]['message']}"
             continue
-        points = sum(row["points"] or 0 for row in own)
-        marked = sum(row["of"] for row in own if row["points"] != "")
-        line = (
-            f"{student}: chapter {own[0]['chapter']}, {points:g} of {marked:g} points"
-        )
+        graded = [row for row in own if row["points"] != ""]
+        points = f"{sum(row['points'] for row in graded):g}"
+        line = f"{student}: {points} of {sum(row['of'] for row in graded):g} points"
         by_hand = [row["exercise"] for row in own if row["points"] == ""]
         yield line + (
             f"; to be marked by hand: {', '.join(by_hand)}" if by_hand else ""
         )
 
 
+# Read
+
+
+def reading_copies(folder: Path) -> Iterator[Path]:
+    """Write each chapter, and the pages that it links to, as HTML."""
+    notebooks = {path: nbformat.read(path, as_version=4) for path in chapter_paths()}
+    for path in linked_files(notebooks):
+        if path.suffix == ".md":
+            cell = nbformat.v4.new_markdown_cell(path.read_text(encoding="utf-8"))
+            notebooks[path] = nbformat.v4.new_notebook(cells=[cell])
+    known = dict.fromkeys(notebooks, ".html")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, notebook in notebooks.items():
+        relink(notebook, path.parent, known)
+        goal = new_path(path, folder).with_suffix(".html")
+        goal.write_text(to_html(notebook, path), encoding="utf-8")
+        yield goal
+
+
+PAGE = """\
+{%- extends 'lab/index.html.j2' -%}
+{%- block html_head_js -%}{%- endblock -%}
+{%- block html_head_js_mermaidjs -%}{%- endblock -%}
+{%- block html_head_js_mathjax -%}
+{%- if not resources.mathml -%}{{ super() }}{%- endif -%}
+{%- endblock -%}
+{%- block html_head_css -%}
+{{ super() }}
+<style>
+@page { size: A4; margin: 15mm }
+img, table { max-width: 100%; break-inside: avoid }
+math { font-size: 1.1em }
+menclose { border: 1px solid; padding: 0.4em }
+</style>
+{%- endblock -%}
+{%- block data_png -%}
+{%- set picture = output.metadata.get('image/png', {}) -%}
+<div class="jp-RenderedImage jp-OutputArea-output">
+<img src="data:image/png;base64,{{ output.data['image/png'] | escape_html }}"
+alt="{{ picture.get('alt', '') | escape_html }}"
+{% if picture.get('width') %}width="{{ picture.width }}"{% endif %}></div>
+{%- endblock -%}
+"""
+
+
+def to_html(notebook: NotebookNode, path: Path) -> str:
+    """One page without anything from the network, if latex2mathml is installed."""
+    from jinja2 import DictLoader, pass_context
+    from nbconvert import HTMLExporter
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+    class Renderer(IPythonRenderer):
+        def inline_math(self, body):
+            return to_mathml(body) or super().inline_math(body)
+
+        def block_math(self, body):
+            return to_mathml(body, display="block") or super().block_math(body)
+
+    class Page(HTMLExporter):
+        @pass_context
+        def markdown2html(self, context, source):
+            renderer = Renderer(escape=False, embed_images=True, path=str(path.parent))
+            renderer.exclude_anchor_links = True
+            return MarkdownWithMath(renderer=renderer).render(source)
+
+    loader = DictLoader({"page.html.j2": PAGE})
+    page = Page(template_file="page.html.j2", extra_loaders=[loader])
+    resources = {"metadata": {"name": path.stem}, "mathml": has_mathml()}
+    return page.from_notebook_node(notebook, resources=resources)[0]
+
+
+def has_mathml() -> bool:
+    """Whether formulas can be turned into MathML, which browsers show by themselves."""
+    return importlib.util.find_spec("latex2mathml") is not None
+
+
+def to_mathml(tex: str, display: str = "inline") -> str | None:
+    """A formula as MathML; None if that cannot be done."""
+    if not has_mathml():
+        return None
+    from latex2mathml.converter import convert
+
+    return convert(tex, display=display)
+
+
+def find_browser() -> str | None:
+    """Path of a browser that prints pages without showing them."""
+    found = [path for name in BROWSERS if (path := shutil.which(name))]
+    return next(iter(found), MAC_CHROME if Path(MAC_CHROME).exists() else None)
+
+
+def print_page(browser: str, page: Path) -> Path:
+    """Print a page as PDF, beside it."""
+    goal = page.with_suffix(".pdf")
+    command = [browser, "--headless", "--disable-gpu", "--no-pdf-header-footer"]
+    command += ["--no-first-run", "--disable-background-networking"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--no-sandbox")  # which Chromium cannot have as root
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        command += [f"--user-data-dir={profile}", "--virtual-time-budget=8000"]
+        command += [f"--print-to-pdf={goal.resolve()}", page.resolve().as_uri()]
+        process = subprocess.run(command, capture_output=True, timeout=120)
+    if process.returncode or not goal.exists():
+        raise CourseworkError(f"{browser} could not print {page}")
+    return goal
+
+
+# The command line
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="coursework.py", description=__doc__.split("\n")[0]
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    out = commands.add_parser(
-        "hand-out", help="write the students' copies into a new folder"
-    )
-    out.add_argument("folder", type=Path, metavar="FOLDER")
-    out.add_argument(
-        "--seed", type=int, help="another SEED in the exercises, so other data"
-    )
-    out.add_argument(
-        "--install",
-        metavar="SOURCE",
-        help="a first cell that installs this package on Colab",
-    )
-    marks = commands.add_parser(
-        "grade", help="grade all notebooks in a folder and below"
-    )
-    marks.add_argument("folder", type=Path, metavar="FOLDER")
-    marks.add_argument("--seed", type=int, help="that of hand-out, or another one")
-    marks.add_argument("--output", type=Path, default=Path("points.csv"), metavar="CSV")
-    marks.add_argument(
-        "--time-limit",
-        type=float,
-        default=60,
-        metavar="SECONDS",
-        help="for one exercise",
-    )
-    options = parser.parse_args(arguments)
+    options = parse(arguments)
     try:
-        if options.command == "hand-out":
-            for path in hand_out(options.folder, options.seed, options.install):
-                print(path)
-            return 0
-        if options.output.exists():
-            raise CourseworkError(
-                f"{options.output} exists; name another file by --output"
-            )
-        rows = grade(options.folder, options.seed, options.time_limit)
-        write_table(rows, options.output)
-        print(*summary(rows), f"table of points: {options.output}", sep="\n")
-        return int(any(row["message"].startswith("NOT GRADED") for row in rows))
-    except CourseworkError as error:
+        return options.do(options)
+    except (CourseworkError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
 
 
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="coursework.py",
+        description=__doc__.split("\n")[0],
+        epilog=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    out = commands.add_parser("hand-out", help="write students' copies")
+    out.add_argument("folder", type=Path, metavar="FOLDER")
+    out.add_argument("--seed", type=int, help="another SEED, so other numbers")
+    text = "a first cell that installs this package on Google Colab"
+    out.add_argument("--install", metavar="SOURCE", help=text)
+    out.set_defaults(do=do_hand_out)
+    marks = commands.add_parser("grade", help="grade what came back")
+    marks.add_argument("folder", type=Path, metavar="FOLDER")
+    marks.add_argument("--seed", type=int, help="another SEED for all checks")
+    marks.add_argument("--output", type=Path, default="points.csv", metavar="CSV")
+    text = "for one exercise (default: 60)"
+    marks.add_argument("--time-limit", type=float, default=60, metavar="S", help=text)
+    marks.set_defaults(do=do_grade)
+    copies = commands.add_parser("read", help="write HTML and PDF of each chapter")
+    copies.add_argument("folder", type=Path, metavar="FOLDER")
+    copies.set_defaults(do=do_read)
+    return parser.parse_args(arguments)
+
+
+def do_hand_out(options: argparse.Namespace) -> int:
+    """Hand out, and say what."""
+    hand_out(options.folder, options.seed, options.install)
+    n, m = len(chapter_paths()), len(exercise_paths())
+    print(f"{options.folder}: {n} chapters, and exercises to {m} of them in exercises/")
+    return 0
+
+
+def do_grade(options: argparse.Namespace) -> int:
+    """Grade, write the table, and print a line for each submission."""
+    if options.output.exists():
+        raise CourseworkError(f"{options.output} exists: name another --output")
+    rows = grade(options.folder, options.seed, options.time_limit)
+    write_table(rows, options.output)
+    print(*summary(rows), f"points and messages: {options.output}", sep="\n")
+    return int(any(str(row["message"]).startswith("NOT GRADED") for row in rows))
+
+
+def do_read(options: argparse.Namespace) -> int:
+    """Write pages, and print them if there is a browser for that."""
+    browser = find_browser()
+    for page in reading_copies(options.folder):
+        print(page, flush=True)
+        if browser:
+            print(print_page(browser, page), flush=True)
+    if not browser:
+        print(f"no PDF: none of {', '.join(BROWSERS)} was found")
+    if not has_mathml():
+        print("formulas need a network; after pip install latex2mathml they do not")
+    return 0
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] == ["one"]:  # how `mark_alone` starts a process
-        one()
     sys.exit(main())
