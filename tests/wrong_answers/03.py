@@ -68,7 +68,7 @@ def recommend(user, U, V, R, top_n):
     return np.argsort(scores, kind="stable")[:top_n]
 
 
-# %% 3.3 check: user 7 has already rated
+# %% 3.3 check: has already rated
 def recommend(user, U, V, R, top_n):
     return np.argsort(-(V @ U[user]), kind="stable")[:top_n]
 
