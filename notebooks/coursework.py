@@ -460,6 +460,13 @@ PAGE = """\
 img, table { max-width: 100%; break-inside: avoid }
 math { font-size: 1.1em }
 menclose { border: 1px solid; padding: 0.4em }
+@media print {
+  :root { --jp-code-font-size: 11px; --jp-content-font-size1: 13px }
+  .jp-InputPrompt, .jp-OutputPrompt { display: none }
+  pre { white-space: pre-wrap !important }
+  .jp-RenderedHTMLCommon table { font-size: 10px }
+  h1, h2, h3 { break-after: avoid }
+}
 </style>
 {%- endblock -%}
 {%- block data_png -%}
