@@ -299,9 +299,7 @@ def read_submission(path: Path) -> dict[str, list[NotebookNode]]:
     with warnings.catch_warnings(action="ignore"):
         notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
-        if not isinstance(cell.source, str) or not tags(cell) <= {
-            *map(str, tags(cell))
-        }:
+        if not isinstance(cell.source, str) or not isinstance(tags(cell), set):
             raise ValueError("a cell has no text")
     return sections(notebook)
 
@@ -324,12 +322,8 @@ def handed_out_code(exercises: Iterable[Exercise]) -> set[str]:
     """Sources of the cells of code that students get."""
     code = []
     for exercise in exercises:
-        for tag, sources in exercise.cells.items():
-            code += sources if tag in HANDED_OUT else []
-        code += [
-            blank(source, exercise.number)
-            for source in exercise.cells.get("answer", [])
-        ]
+        code += [one for tag in HANDED_OUT for one in exercise.cells.get(tag, [])]
+        code.append(blank(exercise.code("answer"), exercise.number))
     return {source.strip() for source in code}
 
 
@@ -402,7 +396,8 @@ def end_group(process: subprocess.Popen) -> None:
 
 def write_table(rows: list[dict], path: Path) -> None:
     """Write rows as CSV for spreadsheets, where no text is taken for a formula."""
-    with open(path, "w", encoding="utf-8-sig", newline="") as file:
+    utf8 = {"encoding": "utf-8-sig", "errors": "replace"}  # with a mark, for Excel
+    with open(path, "w", newline="", **utf8) as file:
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
         for row in rows:

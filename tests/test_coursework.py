@@ -554,6 +554,12 @@ def test_missing_heading(tmp_path):
     assert messages == dict.fromkeys(messages, "not answered") | {"2.3": "its heading is missing"}
 
 
+def test_any_text_can_be_written(tmp_path):
+    rows = [dict.fromkeys(coursework.COLUMNS, "") | {"message": "-1 λ \ud800"}]
+    coursework.write_table(rows, tmp_path / "p.csv")
+    assert "'-1 λ ?" in (tmp_path / "p.csv").read_text(encoding="utf-8-sig")
+
+
 def test_checkpoints_are_no_submissions(tmp_path, capsys):
     (tmp_path / ".ipynb_checkpoints").mkdir()
     (tmp_path / ".ipynb_checkpoints" / "a.ipynb").write_text("{}")
