@@ -73,7 +73,7 @@ def test_report_and_picture_say_the_same():
     dots = [group for group in svg if group.tag == "g"]
     lit, rated = (
         [dot for group in dots for dot in group if dot.get("fill") == colour]
-        for colour in (premieres.BLUE, premieres.ORANGE)
+        for colour in (premieres.BLUE, premieres.PURPLE)
     )
     assert (len(lit), len(rated)) == (n, 4)
     assert sum(len(group) for group in dots) == 60

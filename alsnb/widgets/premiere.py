@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..model import Factorization
-from ..plotting import BLUE, ORANGE
+from ..plotting import BLUE, PURPLE
 from ..ratings import Ratings, check_positions, count_ratings
 from .base import Widget, ipw, slider
 from .picture import INK, Picture
@@ -84,11 +84,11 @@ def draw_premiere(listed: np.ndarray, raters, curve: np.ndarray, k: int) -> Pict
     seen = np.isin(np.arange(n), raters)
     picture.dots(places[~listed & ~seen], INK, 2, opacity=0.25)
     picture.dots(places[listed], BLUE, 3.6)
-    picture.dots(places[seen], ORANGE, 3.6)
+    picture.dots(places[seen], PURPLE, 3.6)
     low = places[:, 1].max() + 24
     picture.text(8, low, f"a dot for each of {n} users", anchor="start")
     picture.text(185, low, "on the list", BLUE, anchor="start", bold=True)
-    picture.text(265, low, "gave five stars", ORANGE, anchor="start", bold=True)
+    picture.text(265, low, "gave five stars", PURPLE, anchor="start", bold=True)
     left = _STEP * _COLUMNS + 80
     frame = picture.axes(
         left, 34, 250, height - 90, (0, MOST), (0, 1.04 * n),
