@@ -730,7 +730,7 @@ def plot_drift(share, gaps: dict, tolerated: float = 0.01, *, ax: Axes | None = 
                     color=colour, va="center", annotation_clip=False)  # fmt: skip
     ax.axhline(0, color=GREY, lw=0.8)
     ax.axhline(tolerated, color=GREY, lw=0.8, ls="--")
-    ax.annotate(f"tolerated: {tolerated:g}", (100, tolerated), (0, -2), ha="right", va="top",
+    ax.annotate(f"tolerated: {tolerated:g}", (0, tolerated), (3, -2), ha="left", va="top",
                 textcoords="offset points", color=GREY)  # fmt: skip
     ax.set(xlim=(0, 100), xticks=range(0, 101, 20))
     return ax
