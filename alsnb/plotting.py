@@ -259,18 +259,43 @@ def plot_baselines(table, title: str, *, ax: Axes | None = None) -> Axes:
 
 
 def plot_history(histories: dict, title: str, *, xlabel="iteration", ylabel="RMSE (stars)",
-                 label_at: int = -1, ax: Axes | None = None) -> Axes:  # fmt: skip
+                 label_at: int = -1, colours=9 * COLOURS,
+                 ax: Axes | None = None) -> Axes:  # fmt: skip
     """Curves over iterations, each labelled at its last point or another.
 
     `histories` maps a label to y, counted from 1, or to (x, y).
     """
     ax = _axes(ax, title, xlabel, ylabel)
-    for (label, history), colour in zip(histories.items(), 9 * COLOURS, strict=False):
+    for (label, history), colour in zip(histories.items(), colours, strict=False):
         x, y = history if isinstance(history, tuple) else (np.arange(1, len(history) + 1), history)
-        ax.plot(x, y, color=colour)
+        ax.plot(x, y, color=colour, lw=2.5)
         offset = (5, 0 if label_at == -1 else 8)
         ax.annotate(label, (x[label_at], y[label_at]), offset, textcoords="offset points",
                     color=colour, va="center", annotation_clip=False)  # fmt: skip
+    return ax
+
+
+def plot_errors_by_lambda(results, baselines, title: str, *, ax: Axes | None = None) -> Axes:
+    """Held-out RMSE against λ, a line for each number of factors, and lines for the baselines.
+
+    `results` is the table of `grid_search`, of which the last iteration of each fit is drawn;
+    `baselines` maps names to RMSE.
+    """
+    last = results[results["n_iterations"] == results["n_iterations"].max()]
+    ax = _axes(ax, title, "λ (log scale)", "held-out RMSE (stars)", (7.2, 4.6))
+    for width, (f, rows) in enumerate(last.groupby("n_factors"), start=1):
+        rows = rows.sort_values("lambda_reg")
+        ax.plot(rows["lambda_reg"], rows["validation_rmse"], color=ORANGE, lw=0.8 * width)
+        ax.annotate(f"f = {f}", rows[["lambda_reg", "validation_rmse"]].iloc[0], (-6, 0),
+                    textcoords="offset points", ha="right", va="center")  # fmt: skip
+    lambdas = np.unique(last["lambda_reg"])
+    for name, value in baselines.items():
+        ax.axhline(value, color=GREY, lw=1.2, ls="--")
+        ax.annotate(name, (lambdas[-1], value), (10, 0), textcoords="offset points", color=GREY,
+                    va="center")  # fmt: skip
+    ax.set(xscale="log", xlim=(lambdas[0] / 2, 1.1 * lambdas[-1]))
+    ax.set_xticks(lambdas, [f"{value:g}" for value in lambdas])
+    ax.minorticks_off()
     return ax
 
 

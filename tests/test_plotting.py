@@ -33,6 +33,21 @@ DRAWINGS = {
     "plot_mean_against_count": (R,),
     "plot_baselines": (pd.DataFrame({"a": [2.0, 1.0], "b": [2.0, 1.5]}, ["μ", "biases"]), "Falls"),
     "plot_history": ({"a": [3.0, 2.0], "b": ([0.5, 1.5], [1.0, 0.5])}, "Both fall"),
+    "plot_errors_by_lambda": (
+        pd.DataFrame(
+            [
+                [10, 2, 1, 9.0],
+                [0.1, 2, 1, 9.0],
+                [10, 2, 2, 1.0],
+                [0.1, 2, 2, 1.5],
+                [0.1, 4, 2, 2.0],
+                [10, 4, 2, 1.2],
+            ],
+            columns=["lambda_reg", "n_factors", "n_iterations", "validation_rmse"],
+        ),
+        {"the mean": 1.1},
+        "More λ helps",
+    ),
     "plot_product": (SMALL, *FACTORS, ["Ann", "Bo"], ["A", "B", "C"], (0, 1)),
     "plot_gather": (SMALL, FACTORS[1], 0, ["A", "B", "C"]),
     "plot_staircase": ([(-0.4, 2.2), (0.8, 2.2), (0.8, 1.4)], 2, 0.5),
@@ -281,6 +296,16 @@ def test_push_through_is_to_scale():
     assert sizes == [(5, 100), (100, 5), (100, 100), (100, 5), (5, 100), (5, 5)]
     left = [box.get_x() for box in ax.patches]
     assert all(a + w < b for a, (w, _), b in zip(left, sizes, left[1:], strict=False))
+
+
+def test_errors_by_lambda_are_those_of_the_last_iteration():
+    ax = plotting.plot_errors_by_lambda(*DRAWINGS["plot_errors_by_lambda"])
+    two, four, mean = ax.get_lines()
+    assert two.get_xydata().tolist() == [[0.1, 1.5], [10, 1.0]]
+    assert four.get_xydata().tolist() == [[0.1, 2.0], [10, 1.2]]
+    assert two.get_linewidth() < four.get_linewidth() and set(mean.get_ydata()) == {1.1}
+    assert [text.get_text() for text in ax.texts] == ["f = 2", "f = 4", "the mean"]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["0.1", "10"]
 
 
 def test_factor_map_labels_only_what_it_is_told():
