@@ -285,7 +285,7 @@ def plot_errors_by_lambda(results, baselines, title: str, *, ax: Axes | None = N
     ax = _axes(ax, title, "λ (log scale)", "held-out RMSE (stars)", (7.2, 4.6))
     for width, (f, rows) in enumerate(last.groupby("n_factors"), start=1):
         rows = rows.sort_values("lambda_reg")
-        ax.plot(rows["lambda_reg"], rows["validation_rmse"], color=ORANGE, lw=0.8 * width)
+        ax.plot(rows["lambda_reg"], rows["validation_rmse"], color=ORANGE, lw=0.7 * width)
         ax.annotate(f"f = {f}", rows[["lambda_reg", "validation_rmse"]].iloc[0], (-6, 0),
                     textcoords="offset points", ha="right", va="center")  # fmt: skip
     lambdas = np.unique(last["lambda_reg"])
@@ -293,7 +293,7 @@ def plot_errors_by_lambda(results, baselines, title: str, *, ax: Axes | None = N
         ax.axhline(value, color=GREY, lw=1.2, ls="--")
         ax.annotate(name, (lambdas[-1], value), (10, 0), textcoords="offset points", color=GREY,
                     va="center")  # fmt: skip
-    ax.set(xscale="log", xlim=(lambdas[0] / 2, 1.1 * lambdas[-1]))
+    ax.set(xscale="log", xlim=(lambdas[0] / 2.4, 1.1 * lambdas[-1]))
     ax.set_xticks(lambdas, [f"{value:g}" for value in lambdas])
     ax.minorticks_off()
     return ax
