@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from alsnb import ALS, calculate_rmse, grid_search, make_low_rank_ratings, train_test_split
-from alsnb.plotting import BLUE, GREY, ORANGE, PURPLE
+from alsnb.plotting import BLUE, ORANGE, PURPLE
 from alsnb.widgets import FactorMap, OverfittingDesk
 from alsnb.widgets.factor_map import nearest
 from alsnb.widgets.overfitting import read_grid
@@ -136,7 +136,7 @@ def test_map_colours_groups(map_):
     for colour, members in ((ORANGE, GROUPS["early"]), (PURPLE, GROUPS["late"])):
         titles = [e.find("title").text for e in coloured(map_, "circle", colour)]
         assert titles == [title for title, member in zip(TITLES, members, strict=True) if member]
-    assert len(coloured(map_, "circle", GREY)) == 12
+    assert len(coloured(map_, "circle", "currentColor")) == 12
 
 
 def test_search_offers_buttons_and_choosing_moves_the_light(map_):

@@ -8,7 +8,7 @@ from functools import partial
 import ipywidgets as ipw
 import numpy as np
 
-from ..plotting import BLUE, GREY, GROUP_COLOURS, place_labels, short_title
+from ..plotting import BLUE, GROUP_COLOURS, place_labels, short_title
 from .base import Widget, slider
 from .picture import INK, Picture
 from .search import find_titles
@@ -70,7 +70,10 @@ def draw(points: np.ndarray, titles, colours, plane: tuple[int, int], chosen: in
         picture.text(x, y, text, anchor=anchor, angle=angle, opacity=0.8)
     here = f"direction {plane[0] + 1} across, {plane[1] + 1} upwards"
     picture.text(left + wide / 2, top + high + 62, here, bold=True)
-    axes.dots(flat, colours, 3.5, opacity=0.5, titles=titles)
+    for group, opacity in ((colours == INK, 0.4), (colours != INK, 0.7)):
+        members = np.flatnonzero(group)
+        names = [titles[j] for j in members]
+        axes.dots(flat[members], colours[members], 3.5, opacity=opacity, titles=names)
     near = nearest(points, chosen)
     pixels = np.column_stack([axes.x(flat[:, 0]), axes.y(flat[:, 1])])
     picture.line([pixels[[chosen, j]] for j in near], BLUE, 1.2, opacity=0.35)
@@ -143,7 +146,7 @@ class FactorMap(Widget):
             max(2, np.shape(points)[1]),
         ):
             raise ValueError(f"{len(titles)} titles and points of shape {np.shape(points)}")
-        self._colours = np.full(len(titles), GREY, object)
+        self._colours = np.full(len(titles), INK, object)
         for members, colour in zip((groups or {}).values(), GROUP_COLOURS, strict=False):
             self._colours[np.asarray(members, bool)] = colour
         self.chosen, last = chosen, self._points.shape[1]
