@@ -286,4 +286,4 @@ def test_thumbnail_is_the_picture_of_its_chapter(path):
 def test_picture_of_readme_is_that_of_its_chapter():
     picture = refresh.thumbnail(read(ROOT / "notebooks" / refresh.PICTURED))
     assert picture == (ROOT / "notebooks" / "factor-map.png").read_bytes()
-    assert "(notebooks/factor-map.png)" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert '"notebooks/factor-map.png"' in (ROOT / "README.md").read_text(encoding="utf-8")
