@@ -37,8 +37,8 @@ def cut_equally(n_rows: int, n_ranges: int) -> list[tuple[int, int]]:
 def schedule(costs, n_workers: int, order: str = "as they come") -> Schedule:
     """Say which worker does which piece of work, and when.
 
-    A worker that is free takes the next piece from one queue. "Dealt beforehand", there is no queue: the
-    first worker has the first pieces, the second the next, as many each.
+    A worker that is free takes the next piece from one queue. "Dealt beforehand", there is no
+    queue: the first worker has the first pieces, the second the next, as many each.
 
     Parameters
     ----------
