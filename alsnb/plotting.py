@@ -220,27 +220,33 @@ def plot_mean_against_count(R, k: float | None = None, *, ax: Axes | None = None
 
 
 def plot_splits(splits: dict, ratings: Ratings, *, axes=None) -> np.ndarray:
-    """Train and test part of several splits, side by side: every 30th user, the 40 busiest items.
+    """Train and test part of several splits, side by side: some users, the 40 busiest items.
 
-    `splits` maps a name to (R_train, R_test). Users come in the order of their first rating.
+    `splits` maps a name to (R_train, R_test). Users stand in the order of their first rating; shown
+    are 20 of them, evenly spaced. Titles say how many of all users have a rating in the test part.
     """
     if axes is None:
         axes = plt.subplots(1, len(splits), figsize=(9.6, 4.4), sharey=True, layout="constrained")[
             1
         ]
     first = ratings.table.groupby("user_id")["timestamp"].min().reindex(ratings.user_ids)
-    users = np.argsort(first.to_numpy(), kind="stable")[::30]
+    places = np.linspace(0, len(first) - 1, min(20, len(first))).astype(int)
+    users = np.argsort(first.to_numpy(), kind="stable")[places]
     items = np.argsort(-count_ratings(ratings)[1], kind="stable")[:40]
     axes = np.atleast_1d(axes)
     for ax, (name, parts) in zip(axes, splits.items(), strict=True):
-        _axes(ax, name, f"the {len(items)} most rated {ratings.item_name}s")
+        tested = np.sum(count_ratings(parts[1])[0] > 0)
+        title = f"{name}:\n{tested} of {len(first)} users tested"
+        _axes(ax, title, f"the {len(items)} most rated {ratings.item_name}s")
         for R, colour in zip(parts, (BLUE, GREEN), strict=True):
             shown = np.where(R[users][:, items].toarray() != 0, 1.0, np.nan)
             edges = np.arange(len(items) + 1), np.arange(len(users) + 1)
             ax.pcolormesh(*edges, shown, cmap=ListedColormap([colour]), ec="white", lw=0.4)
-        ax.set(xlim=(0, len(items)), ylim=(len(users), 0), xticks=[], yticks=[])
+        ax.set(xlim=(0, len(items)), ylim=(len(users), 0), xticks=[])
+        ax.set_yticks(np.arange(len(users)) + 0.5, places + 1, size=8)
+        ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
-    axes[0].set_ylabel("users, by their first rating: early at the top")
+    axes[0].set_ylabel("users, numbered by their first rating")
     for x, word, colour in ((0, "train", BLUE), (0.2, "test", GREEN)):
         axes[0].text(x, -0.13, f"■ {word}", color=colour, transform=axes[0].transAxes)
     return axes
@@ -475,15 +481,17 @@ def plot_row_contours(Y, r, penalty: float, path=None, *, ax: Axes | None = None
 def plot_kept_means(penalties: dict, *, ax: Axes | None = None) -> Axes:
     """Draw n / (n + λ n^ν), what is kept of the mean of n ratings; `penalties` is {ν: λ}."""
     title = "Plain λ trusts the busy, weighted λ treats all alike"
-    ax = _axes(ax, title, "ratings of the row", "share of the mean that is kept", (6.4, 4.6))
+    xlabel = "ratings of the row (log scale)"
+    ax = _axes(ax, title, xlabel, "share of the mean that is kept", (6.4, 4.6))
     n = np.geomspace(1, 200, 100)
     for (nu, penalty), colour in zip(penalties.items(), ("black", GREY, PURPLE), strict=False):
         share = n / (n + penalty * n**nu)
-        ax.semilogx(n, share, color=colour, lw=2)
-        ax.annotate(f"ν = {nu:g}, λ = {penalty:.2g}", (n[-1], share[-1]), (6, 0), va="center",
+        ax.semilogx(n, share, "--" if colour == GREY else "-", color=colour, lw=2)
+        ax.annotate(f"ν = {nu:g}, λ = {penalty:.2g}", (n[25], share[25]), (6, -12), va="center",
                     textcoords="offset points", color=colour)  # fmt: skip
     ax.minorticks_off()
-    ax.set(ylim=(0.1, 1), xticks=(1, 20, 200), xticklabels=("1", "20", "200"))
+    ax.set_xticks((1, 5, 20, 50, 200), ("1", "5", "20", "50", "200"))
+    ax.set_ylim(0.1, 1)
     return ax
 
 

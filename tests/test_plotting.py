@@ -184,18 +184,21 @@ def test_shrunk_means_lie_nearer_to_the_mean():
 
 
 def test_splits_show_train_and_test_in_the_order_of_time():
-    """61 users, of whom each later one has a lower id: every 30th is drawn, the earliest on top."""
-    table = pd.DataFrame({"user_id": np.repeat(np.arange(61), 2), "item_id": [*"ab"] * 61})
-    table = table.assign(rating=[1, 2] * 61, when=np.arange(122)[::-1])
+    """39 users, of whom each later one has a lower id: every other is drawn, early ones on top."""
+    table = pd.DataFrame({"user_id": np.repeat(np.arange(39), 2), "item_id": [*"ab"] * 39})
+    table = table.assign(rating=[1, 2] * 39, when=np.arange(78)[::-1])
     ratings = Ratings.from_table(table, timestamp="when", item_name="book")
     train, test = ratings.R.copy(), ratings.R.copy()
-    train.data = np.where(np.arange(122) < 4, 0, 1)
+    train.data = np.where(np.arange(78) < 4, 0, 1)  # of users 0 and 1, who came last
     test.data = 1 - train.data
+    train.eliminate_zeros()
+    test.eliminate_zeros()
     axes = plotting.plot_splits({"by id": (train, test)}, ratings)
     shown = [image.get_array().filled(0) for image in axes[0].collections]
-    assert np.array_equal(shown[0], [[1, 1], [1, 1], [0, 0]])
-    assert np.array_equal(shown[1], [[0, 0], [0, 0], [1, 1]])
-    assert axes[0].get_title() == "by id" and "books" in axes[0].get_xlabel()
+    assert np.array_equal(shown[0], 19 * [[1, 1]] + [[0, 0]])
+    assert np.array_equal(shown[1], 19 * [[0, 0]] + [[1, 1]])
+    assert [tick.get_text() for tick in axes[0].get_yticklabels()] == [*map(str, range(1, 40, 2))]
+    assert axes[0].get_title() == "by id:\n2 of 39 users tested" and "books" in axes[0].get_xlabel()
 
 
 def test_baselines_are_labelled_at_their_ends():

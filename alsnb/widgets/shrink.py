@@ -67,13 +67,14 @@ def draw(ratings: Ratings, means, shrunk, counts, k: float, errors, steps=STEPS)
 
     (low, high), most = ratings.scale, max(counts.max(), 2)
     ticks = {n: f"{n:g}" for n in (1, 10, 100, 1000, 10_000, 100_000) if n <= most}
-    right = picture.axes(440, 30, 335, 370, (0.8, 1.3 * most), (low - 0.1, high + 0.1), xlog=True,
-                         xlabel=f"ratings of the {ratings.item_name} (log scale)", xticks=ticks,
-                         ylabel=f"mean ({ratings.unit}s)", yticks=np.linspace(low, high, 5),
-                         title="Means slide towards μ")  # fmt: skip
     rated = np.flatnonzero(counts)
     busiest = rated[np.argsort(-counts[rated], kind="stable")]
     some = np.union1d(busiest[:: -(-len(rated) // _SHOWN)], top)
+    sample = "" if len(some) == len(rated) else f" ({len(some)} of {len(rated)} shown)"
+    right = picture.axes(440, 30, 335, 370, (0.8, 1.3 * most), (low - 0.1, high + 0.1), xlog=True,
+                         xlabel=f"ratings of the {ratings.item_name} (log scale)", xticks=ticks,
+                         ylabel=f"mean ({ratings.unit}s)", yticks=np.linspace(low, high, 5),
+                         title=f"Means slide towards μ{sample}")  # fmt: skip
     mean = ratings.R.data.mean()
     right.line([[0.8, mean], [1.3 * most, mean]], width=1, opacity=0.6)
     right.text(1.3 * most, mean, "μ", dx=6, dy=4, anchor="start")
@@ -101,10 +102,10 @@ def _draw_list(picture, titles, shrunk, counts):
 def _draw_errors(picture, k, errors, steps):
     x, low, high = np.log1p(steps), errors.min(), errors.max()
     best, room = int(np.argmin(errors)), 0.2 * (high - low) or 0.1
-    below = picture.axes(70, 252, 310, 148, (-0.2, x[-1] + 0.2), (low - room, high + room),
+    below = picture.axes(70, 252, 310, 148, (-0.2, x[-1] + 0.2), (low - 2 * room, high + room),
                          xticks={np.log1p(n): f"{n}" for n in (0, 1, 4, 20, 100, 1000)},
                          yticks={low: f"{low:.3f}", high: f"{high:.3f}"}, xlabel="k",
-                         title="RMSE on ratings held out")  # fmt: skip
+                         title="Validation RMSE")  # fmt: skip
     below.line(np.column_stack([x, errors]), ORANGE, 2)
     below.text(x[best], low, f"lowest at k = {steps[best]:g}", dy=20, dx=-12, anchor="start")
     at = steps.index(k)

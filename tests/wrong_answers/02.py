@@ -128,6 +128,13 @@ def solve_weighted(Y, r, w, lambda_reg):
     return np.linalg.solve(system, Y.T @ (w * r))
 
 
+# %% 2.4 answer: uses lowest_points, which is not accepted here
+def minima(r, lambda_reg):
+    from alsnb.widgets import by_hand
+
+    return by_hand.lowest_points(r, lambda_reg)
+
+
 # %% 2.4 hidden: ratings minus their mean may be negative
 def minima(r, lambda_reg):
     if r <= lambda_reg:
