@@ -487,7 +487,7 @@ def plot_kept_means(penalties: dict, *, ax: Axes | None = None) -> Axes:
     for (nu, penalty), colour in zip(penalties.items(), ("black", GREY, PURPLE), strict=False):
         share = n / (n + penalty * n**nu)
         ax.semilogx(n, share, "--" if colour == GREY else "-", color=colour, lw=2)
-        ax.annotate(f"ν = {nu:g}, λ = {penalty:.2g}", (n[25], share[25]), (6, -12), va="center",
+        ax.annotate(f"ν = {nu:g}, λ = {penalty:.2g}", (n[12], share[12]), (6, -12), va="center",
                     textcoords="offset points", color=colour)  # fmt: skip
     ax.minorticks_off()
     ax.set_xticks((1, 5, 20, 50, 200), ("1", "5", "20", "50", "200"))
