@@ -9,7 +9,7 @@ A table of contents, chapter by chapter:
 03  a fit, its errors and its lists: als_matrix_factorization, init_matrix_factorization,
     gradient_descent, calculate_rmse, calculate_mae, calculate_residuals, recommend_items
 04  the same on all cores: als_matrix_factorization_parallel, which_blas
-05  settings: ALS, grid_search, cross_validate, EarlyStopping
+05  settings: ALS, grid_search, best_settings, cross_validate, EarlyStopping
 06  a model in use: Factorization (predict, recommend, similar_items, fold_in, update, forget,
     append, explain, save), load_model, add_rating_optimized, top_items, damped_means,
     most_informative_items
@@ -42,6 +42,6 @@ from .ratings import (
     train_test_split,
 )
 from .ridge import half_step, solve_row, which_blas
-from .tuning import cross_validate, grid_search
+from .tuning import best_settings, cross_validate, grid_search
 
 __all__ = [name for name, value in globals().items() if callable(value) and name[0] != "_"]

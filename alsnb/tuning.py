@@ -93,10 +93,11 @@ def grid_search(
     >>> train, validation = train_test_split(R, rng=0)
     >>> grid = {"n_factors": [1, 3], "lambda_reg": [0.1, 1.0]}
     >>> table = grid_search(train, validation, grid, verbose=False)
-    >>> best = table.loc[table["validation_rmse"].idxmin(), list(grid)]
-    >>> ALS(**best)
-    ALS(n_factors=3, lambda_reg=0.1, reg_exponent=0.0, bias=False, bias_reg=None, \
-implicit_features=0.0, implicit_features_reg=1.0)
+    >>> best_settings(table)
+    {'n_factors': 3, 'lambda_reg': 0.1, 'n_iterations': 20}
+    >>> print(*edges_reached(table), sep="\\n")
+    n_factors = 3 is the largest of 2 tried
+    lambda_reg = 0.1 is the smallest of 2 tried
     """
     if not isinstance(executor, Executor):
         if executor not in ("threads", "serial"):
@@ -140,6 +141,83 @@ implicit_features=0.0, implicit_features_reg=1.0)
         if any(row[name] is None for row in rows):
             table[name] = pd.Series([row[name] for row in rows], dtype=object)
     return table
+
+
+def best_settings(found: pd.DataFrame) -> dict:
+    """Settings of the row that validates best, as `ALS.fit` and its kin take them.
+
+    Parameters
+    ----------
+    found : DataFrame
+        From `grid_search`.
+
+    Returns
+    -------
+    dict of str to value
+        Of the grid, and n_iterations.
+
+    Raises
+    ------
+    ValueError
+        If no fit has a validation error.
+
+    Examples
+    --------
+    >>> found = pd.DataFrame({"lambda_reg": [1, 3], "n_iterations": 20})
+    >>> best_settings(found.assign(validation_rmse=[0.95, 0.93]))
+    {'lambda_reg': 3, 'n_iterations': 20}
+    """
+    if not found["validation_rmse"].notna().any():
+        raise ValueError("no fit has a validation error; the column error says why")
+    row = found["validation_rmse"].idxmin()
+    best = {name: found.at[row, name] for name in _settings_of(found)}
+    return {name: v.item() if isinstance(v, np.generic) else v for name, v in best.items()}
+
+
+def edges_reached(found: pd.DataFrame) -> list[str]:
+    """Say which of the best settings are the smallest or the largest that were tried.
+
+    Beyond such an edge there may be something better: widen the list, and search again. Settings
+    that are no numbers, or have one value, have no edge; nor have seeds.
+
+    Parameters
+    ----------
+    found : DataFrame
+        From `grid_search`.
+
+    Returns
+    -------
+    list of str
+        A sentence for each of them; empty if the best lies inside all lists.
+
+    Raises
+    ------
+    ValueError
+        If no fit has a validation error.
+
+    Examples
+    --------
+    >>> found = pd.DataFrame({"lambda_reg": [1, 3, 10], "n_iterations": 20})
+    >>> edges_reached(found.assign(validation_rmse=[0.95, 0.93, 0.97]))
+    []
+    >>> edges_reached(found.assign(validation_rmse=[0.95, 0.93, 0.91]))
+    ['lambda_reg = 10 is the largest of 3 tried']
+    """
+    said = []
+    for name, value in best_settings(found).items():
+        tried = found[name].drop_duplicates()
+        number = pd.api.types.is_numeric_dtype(tried) and not pd.api.types.is_bool_dtype(tried)
+        if not number or len(tried) == 1 or name == "rng":
+            continue
+        for edge, which in ((tried.min(), "smallest"), (tried.max(), "largest")):
+            if value == edge:
+                said.append(f"{name} = {value:g} is the {which} of {len(tried)} tried")
+    return said
+
+
+def _settings_of(found):
+    """Names of the settings in the table of a search."""
+    return [name for name in found if name == "n_iterations" or name not in RESULTS]
 
 
 def cross_validate(

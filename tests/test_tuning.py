@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import SECONDS
 
@@ -234,3 +235,41 @@ USED_UP = iter([])
 def test_cross_validations_that_cannot_be(folds, options, error, message):
     with pytest.raises(error, match=message):
         alsnb.cross_validate(folds, **options)
+
+
+def table_of(validation_rmse, **settings):
+    return pd.DataFrame(settings).assign(validation_rmse=validation_rmse, error="")
+
+
+def test_best_settings_are_of_the_lowest_row_and_fit():
+    table = search(n_iterations=[2, 4])
+    best = alsnb.best_settings(table)
+    row = min(range(len(table)), key=lambda k: table["validation_rmse"][k])
+    assert best == table.loc[row, ["n_factors", "lambda_reg", "n_iterations"]].to_dict()
+    assert type(best["n_factors"]) is type(best["n_iterations"]) is int
+    n_iterations = best.pop("n_iterations")
+    model = ALS(**best).fit(R_TRAIN, n_iterations, rng=0, dtype=np.float32, verbose=False)
+    assert alsnb.calculate_rmse(R_VALIDATION, model.U, model.V) == table["validation_rmse"].min()
+
+
+def test_failed_fits_are_never_best():
+    table = table_of([np.nan, 0.95], lambda_reg=[1, 3])
+    assert alsnb.best_settings(table) == {"lambda_reg": 3}
+    with pytest.raises(ValueError, match="no fit has a validation error"):
+        alsnb.best_settings(table_of([np.nan], lambda_reg=[1]))
+
+
+def test_edges_are_named_wherever_they_stand():
+    """Lists need not be in order; one value, seeds, pairs and switches have no edge."""
+    errors, lambdas = [0.93, 0.91, 0.95], [3, 10, 1]
+    assert tuning.edges_reached(table_of(errors, lambda_reg=lambdas)) == [
+        "lambda_reg = 10 is the largest of 3 tried"
+    ]
+    assert tuning.edges_reached(table_of([0.9, 0.92, 0.93], lambda_reg=lambdas)) == []
+    others = {"rng": lambdas, "bias": [False, True, False], "n_factors": 5}
+    assert tuning.edges_reached(table_of(errors, **others)) == []
+    assert tuning.edges_reached(table_of(errors, lambda_reg=[(1, 2), (2, 3), (3, 4)])) == []
+    both = table_of(errors, n_factors=[2, 1, 4], n_iterations=[5, 20, 10], lambda_reg=lambdas)
+    assert [said.split(" = ")[0] for said in tuning.edges_reached(both)] == [
+        "n_factors", "n_iterations", "lambda_reg"
+    ]  # fmt: skip

@@ -39,7 +39,7 @@ SEARCHES = {
         {"bias": True},
     ),
     "implicit": (
-        HALF | {"n_factors": FACTORS, "implicit_features": [2], "implicit_features_reg": [5]},
+        HALF | {"n_factors": FACTORS, "implicit_features": [1], "implicit_features_reg": [5]},
         HALF_SETTINGS,
     ),
     "implicit, weights": (
