@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, PowerNorm
 
@@ -427,6 +428,167 @@ def plot_staircase(path, r: float, penalty: float, *, ax: Axes | None = None) ->
         ax.plot(0, 0, "x", color="black", ms=9, mew=2)
     ax.set_aspect("equal")
     return ax
+
+
+def plot_search(found, by: str, title: str, *, xlabel: str = "", ax: Axes | None = None) -> Axes:
+    """Training and validation error against one setting, on a log axis, the lowest ringed.
+
+    `found` is a table of `grid_search` with one row for each value of the setting `by`.
+    """
+    ax = _axes(ax, title, xlabel or by, "RMSE (stars)")
+    for part, colour in (("training", BLUE), ("validation", ORANGE)):
+        errors = found[f"{'train' if part == 'training' else part}_rmse"].to_numpy()
+        ax.plot(found[by], errors, "o-", color=colour, ms=4)
+        ax.annotate(part, (found[by].iloc[-1], errors[-1]), (7, 0), textcoords="offset points",
+                    color=colour, va="center", annotation_clip=False)  # fmt: skip
+    best = found.loc[found["validation_rmse"].idxmin()]
+    ax.plot(best[by], best["validation_rmse"], "o", mfc="none", color=ORANGE, ms=12, mew=2)
+    _log_ticks(ax, found[by])
+    return ax
+
+
+def plot_landscape(found, title: str, *, x="lambda_reg", y="n_factors", xlabel="λ",
+                   ylabel="factors", ax: Axes | None = None) -> Axes:  # fmt: skip
+    """Validation error of each pair of two settings, as a heat map, the lowest framed.
+
+    `found` is a table of `grid_search` with one row for each pair.
+    """
+    heat = found.pivot_table(index=y, columns=x, values="validation_rmse")
+    ax = _axes(ax, title, xlabel, ylabel, (6.4, 3.4))
+    low, values = heat.to_numpy().min(), heat.to_numpy()
+    ax.imshow(values, cmap="Oranges", aspect="auto", vmin=low - 0.02, vmax=low + 0.2)
+    for (row, column), value in np.ndenumerate(values):
+        best = value == low
+        ax.text(column, row, f"{value:.3f}", ha="center", va="center",
+                color="white" if value > low + 0.12 else "black",
+                weight="bold" if best else "normal")  # fmt: skip
+        if best:
+            place = (column - 0.47, row - 0.46), 0.94, 0.92
+            ax.add_patch(plt.Rectangle(*place, fill=False, ec="black", lw=2))
+    ax.set_xticks(range(heat.shape[1]), [f"{value:g}" for value in heat.columns])
+    ax.set_yticks(range(heat.shape[0]), [f"{value:g}" for value in heat.index])
+    return ax
+
+
+def plot_choices(tables, title: str, *, by="lambda_reg", xlabel="λ",
+                 ax: Axes | None = None) -> Axes:  # fmt: skip
+    """Validation error against one setting, a curve for each fold, with what each fold chooses."""
+    ax = _axes(ax, title, xlabel, "validation RMSE (stars)")
+    for found in tables:
+        best = found.loc[found["validation_rmse"].idxmin()]
+        ax.plot(found[by], found["validation_rmse"], "-", color=ORANGE, lw=1, alpha=0.6)
+        ax.plot(best[by], best["validation_rmse"], "o", color=ORANGE, ms=6)
+    _log_ticks(ax, tables[0][by])
+    return ax
+
+
+def plot_groups(table, title: str, *, xlabel="", ylabel="RMSE (stars)", colours=COLOURS,
+                ax: Axes | None = None) -> Axes:  # fmt: skip
+    """One line for each column over the rows of a table, side by side, labelled at its end."""
+    ax = _axes(ax, title, xlabel, ylabel)
+    places = np.arange(len(table))
+    for (name, values), colour in zip(table.items(), colours, strict=False):
+        ax.plot(places, values, "o-", color=colour, ms=5)
+        ax.annotate(name, (places[-1], values.iloc[-1]), (8, 0), textcoords="offset points",
+                    color=colour, va="center", annotation_clip=False)  # fmt: skip
+    ax.set_xticks(places, [str(label) for label in table.index])
+    return ax
+
+
+def plot_protocol(n_folds: int = 5, *, ax: Axes | None = None) -> Axes:
+    """What each fold's ratings are for; a random tenth of the training ratings is drawn as one."""
+    title = "Each fold: fit and choose on four fifths, then open the last fifth once"
+    ax = _axes(ax, title, "ratings, in the order of the file (%)", size=(8, 2.9))
+    width = 100 / n_folds
+    for fold in range(n_folds):
+        start, end = fold * width, (fold + 1) * width % 100
+        for left, size, colour in (
+            (0, 100, BLUE),
+            (end, 100 * 0.1 * (1 - 1 / n_folds), ORANGE),
+            (start, width, GREEN),
+        ):
+            ax.barh(fold, size, left=left, color=colour, height=0.7)
+    parts = ("test, closed: 20 %", GREEN), ("choose: 8 %", ORANGE), ("fit: 72 %", BLUE)
+    for x, (label, colour) in zip((0, 24, 42), parts, strict=True):
+        ax.text(x, -0.75, label, color=colour, weight="bold")
+    ax.set(yticks=range(n_folds), xlim=(0, 100), ylim=(n_folds - 0.4, -1.2))
+    ax.set_yticklabels([f"u{fold + 1}" for fold in range(n_folds)])
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(left=False)
+    return ax
+
+
+def plot_ladder(scores, *, right: float = 1.0, reference: dict | None = None,
+                ax: Axes | None = None) -> Axes:  # fmt: skip
+    """Mean test error of each column, top down, with its folds as ticks and the paired step.
+
+    `scores` has a row for each fold. Means above `right` are written at the edge. `reference`
+    maps a label to an error that is drawn as a line.
+    """
+    means, steps = scores.mean(), scores.diff(axis=1)
+    ax = _axes(ax, "Each rung, and what it gains on the rung above",
+               "test RMSE (stars): mean and each of the folds",
+               size=(8.6, 1.3 + 0.42 * len(means)))  # fmt: skip
+    for y, (name, mean) in enumerate(means.items()):
+        if mean > right:
+            ax.annotate(f"{mean:.3f} →", (right, y), (-4, 0), textcoords="offset points",
+                        color=GREY, ha="right", va="center")  # fmt: skip
+            continue
+        ax.plot(scores[name], [y] * len(scores), "|", color=GREEN, ms=9, alpha=0.6)
+        ax.plot(mean, y, "o", color=GREEN, ms=8)
+        label = f"{mean:.3f}"
+        if y and means.iloc[y - 1] <= right:
+            label += f"  ({steps[name].mean():+.3f} ± {steps[name].sem():.3f})"
+        ax.annotate(label, (scores[name].max(), y), (9, 0), textcoords="offset points",
+                    va="center")  # fmt: skip
+    for label, value in (reference or {}).items():
+        ax.axvline(value, color=GREY, ls=":", lw=1.2)
+        ax.annotate(label, (value, len(means) - 0.45), (4, 0), textcoords="offset points",
+                    color=GREY, va="bottom", fontsize="small")  # fmt: skip
+    ax.set_yticks(range(len(means)), means.index)
+    ax.set(ylim=(len(means) - 0.4, -0.6))
+    ax.set_xlim(right=right)
+    return ax
+
+
+def plot_gifts(gifts: dict, title: str, *, ax: Axes | None = None) -> Axes:
+    """Reported less true error of many repeats, one histogram above the other, means marked."""
+    ax = _axes(ax, title, "reported − true RMSE (stars)", "", (7, 3.4))
+    reach = 1.05 * max(np.abs(values).max() for values in gifts.values())
+    bins = np.linspace(-reach, reach, 42)
+    for row, ((name, values), colour) in enumerate(
+        zip(gifts.items(), (GREEN, ORANGE), strict=True)
+    ):
+        counts, _ = np.histogram(values, bins)
+        base, heights = 1.25 * (len(gifts) - 1 - row), counts / counts.max()
+        ax.bar(bins[:-1], heights, np.diff(bins), base, align="edge", color=colour, alpha=0.7)
+        mean = np.mean(values)
+        ax.plot([mean, mean], [base, base + 1.08], color="black", lw=1.5)
+        ax.annotate(f"mean {mean:+.3f}", (mean, base + 1.02), (-5, 0), ha="right",
+                    textcoords="offset points")  # fmt: skip
+        ax.text(reach, base + 0.85, name, color=colour, ha="right", weight="bold")
+    ax.axvline(0, color=GREY, lw=1, ls=":")
+    ax.set(yticks=[], xlim=(-reach, reach))
+    ax.spines["left"].set_visible(False)
+    return ax
+
+
+def plot_residuals(residuals, groups, title: str, *, xlabel="", ax: Axes | None = None) -> Axes:
+    """Mean residual of each group, with two standard errors on either side."""
+    by = pd.Series(np.asarray(residuals)).groupby(groups, observed=True)
+    ax = _axes(ax, title, xlabel, "mean of rating − prediction (stars)", (5, 3.4))
+    ax.axhline(0, color=GREY, lw=1)
+    ax.errorbar(range(len(by)), by.mean(), 2 * by.sem(), fmt="o", color=ORANGE, ms=6)
+    ax.set_xticks(range(len(by)), [str(label) for label in by.groups])
+    return ax
+
+
+def _log_ticks(ax, values):
+    """A logarithmic axis whose ticks are the values that were tried."""
+    values = sorted(set(values))
+    ax.set_xscale("log")
+    ax.set_xticks(values, [f"{value:g}" for value in values])
+    ax.minorticks_off()
 
 
 def plot_eigenvalues(Y, penalty: float, *, ax: Axes | None = None) -> Axes:

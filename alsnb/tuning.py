@@ -39,7 +39,7 @@ def grid_search(
     dtype=np.float32,
     **settings,
 ) -> pd.DataFrame:
-    """Fit every combination of settings and score each on a validation set.
+    r"""Fit every combination of settings and score each on a validation set.
 
     Combinations are fitted side by side, one worker each. One fit serves all iteration counts on
     its way.
@@ -95,7 +95,7 @@ def grid_search(
     >>> table = grid_search(train, validation, grid, verbose=False)
     >>> best_settings(table)
     {'n_factors': 3, 'lambda_reg': 0.1, 'n_iterations': 20}
-    >>> print(*edges_reached(table), sep="\\n")
+    >>> print(*edges_reached(table), sep="\n")
     n_factors = 3 is the largest of 2 tried
     lambda_reg = 0.1 is the smallest of 2 tried
     """
@@ -170,7 +170,7 @@ def best_settings(found: pd.DataFrame) -> dict:
     if not found["validation_rmse"].notna().any():
         raise ValueError("no fit has a validation error; the column error says why")
     row = found["validation_rmse"].idxmin()
-    best = {name: found.at[row, name] for name in _settings_of(found)}
+    best = {name: found.loc[row, name] for name in _settings_of(found)}
     return {name: v.item() if isinstance(v, np.generic) else v for name, v in best.items()}
 
 

@@ -8,6 +8,8 @@ from .bowl import RidgeBowl
 from .by_hand import AlternateByHand
 from .csr import CSRByTouch
 from .factor_map import FactorMap
+from .gift import Gift
+from .landscape import Landscape
 from .overfitting import OverfittingDesk
 from .premiere import Premiere
 from .rating import RatingWidget
@@ -18,6 +20,8 @@ __all__ = [
     "AlternateByHand",
     "CSRByTouch",
     "FactorMap",
+    "Gift",
+    "Landscape",
     "OverfittingDesk",
     "Premiere",
     "RatingWidget",
