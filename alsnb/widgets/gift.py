@@ -49,7 +49,7 @@ def make_gifts(squared_errors, size: int, n_repeats: int = 200, rng=0) -> Gifts:
     >>> gifts.by_test.shape
     (50, 200)
     >>> print(f"{gifts.by_test[0].mean():+.1f}, of 50: {gifts.by_test[-1].mean():+.1f}")
-    -0.0, of 50: -0.4
+    -0.0, of 50: -0.3
     """
     E, rng = np.asarray(squared_errors, np.float32), np.random.default_rng(rng)
     n_models, n_ratings = E.shape
