@@ -518,7 +518,7 @@ def plot_protocol(n_folds: int = 5, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_ladder(scores, *, right: float = 1.0, reference: dict | None = None,
+def plot_rungs(scores, *, right: float = 1.0, reference: dict | None = None,
                 ax: Axes | None = None) -> Axes:  # fmt: skip
     """Mean test error of each column, top down, with its folds as ticks and the paired step.
 
@@ -538,7 +538,8 @@ def plot_ladder(scores, *, right: float = 1.0, reference: dict | None = None,
         ax.plot(mean, y, "o", color=GREEN, ms=8)
         label = f"{mean:.3f}"
         if y and means.iloc[y - 1] <= right:
-            label += f"  ({steps[name].mean():+.3f} ± {steps[name].sem():.3f})"
+            step = f"{steps[name].mean():+.4f}".replace("-", "−")
+            label += f"  ({step} ± {steps[name].sem():.4f})"
         ax.annotate(label, (scores[name].max(), y), (9, 0), textcoords="offset points",
                     va="center")  # fmt: skip
     for label, value in (reference or {}).items():
@@ -554,8 +555,8 @@ def plot_ladder(scores, *, right: float = 1.0, reference: dict | None = None,
 def plot_gifts(gifts: dict, title: str, *, ax: Axes | None = None) -> Axes:
     """Reported less true error of many repeats, one histogram above the other, means marked."""
     ax = _axes(ax, title, "reported − true RMSE (stars)", "", (7, 3.4))
-    reach = 1.05 * max(np.abs(values).max() for values in gifts.values())
-    bins = np.linspace(-reach, reach, 42)
+    reach = 1.2 * np.quantile(np.abs([*gifts.values()]), 0.99)
+    bins = np.linspace(-reach, reach, 32)
     for row, ((name, values), colour) in enumerate(
         zip(gifts.items(), (GREEN, ORANGE), strict=True)
     ):
@@ -564,7 +565,7 @@ def plot_gifts(gifts: dict, title: str, *, ax: Axes | None = None) -> Axes:
         ax.bar(bins[:-1], heights, np.diff(bins), base, align="edge", color=colour, alpha=0.7)
         mean = np.mean(values)
         ax.plot([mean, mean], [base, base + 1.08], color="black", lw=1.5)
-        ax.annotate(f"mean {mean:+.3f}", (mean, base + 1.02), (-5, 0), ha="right",
+        ax.annotate(f"mean {mean:+.3f}".replace("-", "−"), (mean, base + 1.02), (-5, 0), ha="right",
                     textcoords="offset points")  # fmt: skip
         ax.text(reach, base + 0.85, name, color=colour, ha="right", weight="bold")
     ax.axvline(0, color=GREY, lw=1, ls=":")

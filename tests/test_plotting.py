@@ -25,6 +25,11 @@ BOOKS = Ratings.from_table(
 Y, RATINGS = np.array([[1.0, 0.2], [0.8, -0.1], [1.1, 0.4]]), np.array([4.0, 3.0, 5.0])
 SMALL = sp.csr_array(np.array([[5.0, 0.0, 4.0], [1.0, 2.0, 0.0]]))
 FACTORS = np.array([[1.0, 2.0], [0.5, -0.04]]), np.array([[1.0, 2.0], [0.0, 1.0], [2.0, 0.5]])
+FOUND = pd.DataFrame(
+    [(f, lam, f / 10 + lam, (f - 5) ** 2 + lam) for f in (2, 5, 9) for lam in (1, 3, 10)],
+    columns=["n_factors", "lambda_reg", "train_rmse", "validation_rmse"],
+)
+SCORES = pd.DataFrame({"mean": [1.5, 1.6], "biases": [0.9, 0.94], "factors": [0.88, 0.93]})
 DRAWINGS = {
     "plot_cross_table": (BOOKS, [0, 1], [0, 1]),
     "plot_long_tails": (R,),
@@ -65,6 +70,20 @@ DRAWINGS = {
         "Fewer errors",
     ),
     "plot_drift": ([10, 30], {"a": [0.02, 0.03], "b": [0.01, 0.02], "c": [0.0, 0.002]}),
+    "plot_search": (FOUND.query("n_factors == 2"), "lambda_reg", "Small is best"),
+    "plot_landscape": (FOUND, "Five is best"),
+    "plot_choices": ([FOUND.query("n_factors == 2"), FOUND.query("n_factors == 5")], "A rung"),
+    "plot_groups": (
+        pd.DataFrame({"a": [1.0, 2.0], "b": [2.0, 1.0]}, ["few", "many"]),
+        "They cross",
+    ),
+    "plot_protocol": (),
+    "plot_rungs": (SCORES,),
+    "plot_gifts": (
+        {"by test": [-0.2, 0.0, -0.1], "by validation": [0.1, -0.1, 0.0]},
+        "It flatters",
+    ),
+    "plot_residuals": ([0.1, -0.1, 0.4, 0.6], ["a", "a", "b", "b"], "b is missed"),
     "plot_gantt": (
         {
             "users": [(7, 2.0, 2.1), (9, 2.0, 2.2), (7, 2.1, 2.3)],
@@ -97,8 +116,10 @@ def test_manners(name):
     assert plt.get_fignums() == [1] and ax.get_title()
     if name in ("plot_gantt", "plot_ladder", "plot_explanations"):  # whose rows are named
         assert ax.get_xlabel() and [tick.get_text() for tick in ax.get_yticklabels()]
-    elif name in ("plot_cross_table", "plot_baselines"):  # whose columns are named
+    elif name in ("plot_cross_table", "plot_baselines", "plot_groups", "plot_residuals"):
         assert ax.get_ylabel() and [tick.get_text() for tick in ax.get_xticklabels()]
+    elif name in ("plot_rungs", "plot_protocol", "plot_gifts"):  # whose rows are named
+        assert ax.get_xlabel()
     elif ax.axison:  # others have no axes to label
         assert ax.get_xlabel() and ax.get_ylabel()
     own = plt.figure().subplots()
@@ -434,3 +455,83 @@ def test_ladder_compares_with_its_first_rung():
     assert [bar.get_width() for bar in ax.patches] == [400, 5]
     assert [text.get_text() for text in ax.texts] == ["400 ms, 1.0 ×", "5.0 ms, 80.0 ×"]
     assert ax.patches[0].get_facecolor() != ax.patches[1].get_facecolor()
+
+
+# Chapter 05
+
+
+def test_search_is_drawn_and_its_lowest_ringed():
+    found = FOUND.query("n_factors == 2")
+    train, validation, ring = lines(plotting.plot_search(found, "lambda_reg", "t"))
+    np.testing.assert_array_equal(train, found[["lambda_reg", "train_rmse"]])
+    np.testing.assert_array_equal(validation, found[["lambda_reg", "validation_rmse"]])
+    np.testing.assert_array_equal(ring, [[1, 10]])
+
+
+def test_landscape_writes_each_error_and_frames_the_lowest():
+    ax = plotting.plot_landscape(FOUND, "t")
+    (image,) = ax.get_images()
+    want = FOUND.pivot_table("validation_rmse", "n_factors", "lambda_reg").to_numpy()
+    np.testing.assert_array_equal(image.get_array(), want)
+    written = {text.get_position(): text.get_text() for text in ax.texts}
+    assert written == {(c, r): f"{value:.3f}" for (r, c), value in np.ndenumerate(want)}
+    (frame,) = ax.patches
+    assert np.allclose(frame.get_center(), (0, 1))  # λ = 1, f = 5
+
+
+def test_choices_are_the_lowest_of_each_fold():
+    tables = DRAWINGS["plot_choices"][0]
+    curves = lines(plotting.plot_choices(tables, "t"))
+    for table, curve, dot in zip(tables, curves[::2], curves[1::2], strict=True):
+        np.testing.assert_array_equal(curve, table[["lambda_reg", "validation_rmse"]])
+        np.testing.assert_array_equal(dot, [[1, table["validation_rmse"].min()]])
+
+
+def test_groups_are_lines_labelled_at_their_ends():
+    table = DRAWINGS["plot_groups"][0]
+    ax = plotting.plot_groups(table, "t")
+    for (name, values), line, text in zip(table.items(), lines(ax), ax.texts, strict=True):
+        np.testing.assert_array_equal(line[:, 1], values)
+        assert (text.get_text(), text.xy) == (name, (1, values.iloc[-1]))
+
+
+def test_protocol_closes_each_fifth_once():
+    ax = plotting.plot_protocol()
+    bars = {
+        colour: [(bar.get_x(), bar.get_width()) for bar in ax.patches if bar.get_fc()[:3] == rgb]
+        for colour in ("BLUE", "ORANGE", "GREEN")
+        for rgb in [matplotlib.colors.to_rgb(getattr(plotting, colour))]
+    }
+    assert np.allclose(bars["GREEN"], [(20 * fold, 20) for fold in range(5)])
+    assert np.allclose([width for _, width in bars["ORANGE"]], 8)
+    for (test, _), (choose, width) in zip(bars["GREEN"], bars["ORANGE"], strict=True):
+        assert choose + width <= test + 1e-9 or choose >= test + 20 - 1e-9  # and 72 is left
+
+
+def test_rungs_show_means_folds_and_paired_steps():
+    ax = plotting.plot_rungs(SCORES, right=1.0, reference={"a library": 0.95})
+    assert [text.get_text() for text in ax.texts] == [
+        "1.550 →", "0.920", "0.905  (−0.0150 ± 0.0050)", "a library"
+    ]  # fmt: skip
+    folds, mean = lines(ax)[2:4]
+    np.testing.assert_allclose(folds, [[0.88, 2], [0.93, 2]])
+    np.testing.assert_allclose(mean, [[0.905, 2]])
+
+
+def test_gifts_are_counted_and_their_means_marked():
+    gifts = DRAWINGS["plot_gifts"][0]
+    ax = plotting.plot_gifts(gifts, "t")
+    upper, lower = ([bar for bar in ax.patches if bar.get_y() == base] for base in (1.25, 0))
+    for bars, values in ((upper, gifts["by test"]), (lower, gifts["by validation"])):
+        tall = [bar.get_x() + bar.get_width() / 2 for bar in bars if bar.get_height()]
+        np.testing.assert_allclose(tall, sorted(values), atol=0.01)
+    means = [line[0, 0] for line in lines(ax)[:2]]
+    np.testing.assert_allclose(means, [-0.1, 0.0], atol=1e-12)
+
+
+def test_residuals_have_their_errors():
+    ax = plotting.plot_residuals(*DRAWINGS["plot_residuals"])
+    (bars,) = ax.containers
+    np.testing.assert_allclose(np.asarray(bars[0].get_ydata(), float), [0, 0.5], atol=1e-12)
+    lengths = [np.ptp(segment[:, 1]) for segment in bars[2][0].get_segments()]
+    np.testing.assert_allclose(lengths, [0.4, 0.4])  # ± 2 s.e. of two values ± 0.1

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..als import ALS
+from ..metrics import calculate_residuals
 from ..plotting import GREEN, ORANGE
 from .base import Widget, choice
 from .picture import INK, Picture
@@ -18,6 +20,49 @@ class Gifts(NamedTuple):
 
     by_test: np.ndarray
     by_validation: np.ndarray
+
+
+def squared_errors_of(
+    R_train, R_held_out, lambdas, seeds, *, n_iterations=20, clip=None, **settings
+) -> np.ndarray:
+    """Squared errors of a model after each iteration, for each λ and each seed.
+
+    Each iteration is a model of its own, as it is to those who keep the best of all epochs.
+
+    Parameters
+    ----------
+    R_train, R_held_out : scipy.sparse array or matrix, shape (n_users, n_items)
+    lambdas, seeds : iterables
+    n_iterations : int
+    clip : (float, float), optional
+        As for `calculate_residuals`.
+    **settings
+        Other settings of `ALS`.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_lambdas * n_seeds * n_iterations, n_ratings)
+        In squared stars, in the order of `R_held_out.data`.
+
+    Examples
+    --------
+    >>> from alsnb import make_low_rank_ratings, train_test_split
+    >>> R, _, _ = make_low_rank_ratings(rng=0)
+    >>> parts = train_test_split(R, rng=0)
+    >>> squared_errors_of(*parts, [1, 3], range(4), n_iterations=5, n_factors=2).shape
+    (40, 144)
+    """
+    errors = []
+
+    def note(iteration, U, V):
+        residuals = calculate_residuals(R_held_out, U, V, clip=clip)
+        errors.append(np.square(residuals, dtype=np.float32))
+
+    options = {"dtype": np.float32, "verbose": False, "callback": note}
+    for lam in lambdas:
+        for seed in seeds:
+            ALS(lambda_reg=lam, **settings).fit(R_train, n_iterations, rng=seed, **options)
+    return np.array(errors)
 
 
 def make_gifts(squared_errors, size: int, n_repeats: int = 200, rng=0) -> Gifts:
@@ -79,34 +124,44 @@ def _best_so_far(errors):
 
 
 def describe(gifts: Gifts, tried: int, size: int) -> str:
-    """Say in a sentence what the test set gives, if it chooses, and what it gives if not."""
-    by_test, by_validation = (values[tried - 1] for values in gifts)
-    error = by_validation.std(ddof=1) / np.sqrt(len(by_validation))
+    """Say in a sentence how far off the report is, if the test set chooses, and if it does not."""
     settings = "setting" if tried == 1 else "settings"
-    too_good = "too good" if by_test.mean() < 0 else "too bad"
+    off = []
+    for values in gifts:
+        error = values[tried - 1].std(ddof=1) / np.sqrt(values.shape[1])
+        off.append(f"{_signed(values[tried - 1].mean())} ± {error:.3f}")
     return (
-        f"{tried:,} {settings}, {size:,} test ratings: chosen on the test set, the report is "
-        f"{abs(by_test.mean()):.3f} stars {too_good} on average; chosen on a validation set of "
-        f"that size, it is off by {by_validation.mean():+.3f} ± {error:.3f}."
+        f"{tried:,} {settings}, {size:,} test ratings. Chosen on the test set, the report is off "
+        f"by {off[0]} stars on average; chosen on a validation set of that size, by {off[1]}."
     )
+
+
+def _ticks(reach):
+    """Values on either side of zero, with their labels."""
+    return {x: f"{x:+.2f}".replace("-", "−") if x else "0" for x in np.linspace(-reach, reach, 5)}
+
+
+def _signed(value):
+    return f"{value:+.3f}".replace("-", "−").replace("+0.000", "0.000").replace("−0.000", "0.000")
 
 
 def draw(gifts: Gifts, tried: int, size: int) -> Picture:
     """Draw both histograms, one above the other, on the same axis."""
     picture = Picture(700, 380)
-    reach = np.ceil(20 * max(np.abs(values).max() for values in gifts)) / 20
-    bins = np.linspace(-reach, reach, 41)
+    widest = 1.1 * np.quantile(np.abs(gifts.by_test[[0, -1]]), 0.99)
+    reach = np.ceil(50 * widest) / 50  # in steps of 0.02
+    bins = np.linspace(-reach, reach, 32)
     rows = (
         ("chosen on the test set", gifts.by_test[tried - 1], GREEN, 44),
         ("chosen on a validation set", gifts.by_validation[tried - 1], ORANGE, 206),
     )
     for name, values, colour, y in rows:
-        counts, _ = np.histogram(values, bins)
+        counts, _ = np.histogram(np.clip(values, -reach, reach), bins)
         top, last = 1.25 * counts.max(), y > 100
         axes = picture.axes(
             30, y, 640, 120, (-reach, reach), (0, top),
             xlabel="reported − true RMSE (stars)" if last else "",
-            xticks=np.linspace(-reach, reach, 5) if last else None,
+            xticks=_ticks(reach) if last else None,
         )  # fmt: skip
         for left, count in zip(bins, counts, strict=False):
             if count:
@@ -115,7 +170,7 @@ def draw(gifts: Gifts, tried: int, size: int) -> Picture:
         axes.line([[0, 0], [0, top]], INK, 1, dash=True, opacity=0.7)
         mean = values.mean()
         axes.line([[mean, 0], [mean, top]], INK, 2.5)
-        picture.text(30, y - 10, f"{name}: mean {mean:+.3f}", colour, size=16, anchor="start",
+        picture.text(30, y - 10, f"{name}: mean {_signed(mean)}", colour, size=16, anchor="start",
                      bold=True)  # fmt: skip
     return picture
 
@@ -142,15 +197,15 @@ class Gift(Widget):
     >>> gift = Gift(np.random.default_rng(0).chisquare(1, (20, 400)), sizes=[20, 100])
     >>> gift.tried.value, gift.size.value = 20, 20
     >>> gift.report[:31]
-    '20 settings, 20 test ratings: c'
+    '20 settings, 20 test ratings. C'
     """
 
     def __init__(self, squared_errors, sizes=SIZES, n_repeats: int = 200):
         self._gifts = {size: make_gifts(squared_errors, size, n_repeats) for size in sizes}
         n_models = len(squared_errors)
         steps = [m for m in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if m < n_models]
-        self.tried = choice("settings tried", [*steps, n_models], 1)
-        self.size = choice("ratings in the test set", list(sizes), next(iter(sizes)))
+        self.tried = choice("settings tried", [*steps, n_models], steps[min(3, len(steps) - 1)])
+        self.size = choice("ratings in the test set", list(sizes), list(sizes)[len(sizes) > 2])
         super().__init__([self.tried, self.size])
 
     def gifts(self, tried: int, size: int) -> Gifts:

@@ -12,7 +12,7 @@ from ..plotting import BLUE, GREEN, ORANGE
 from .base import Widget, choice
 from .picture import INK, Picture
 
-_CELL = 50, 38  # px of a cell of the map
+_CELL = 50, 42  # px of a cell of the map
 _REACH = 0.2  # stars above the lowest error, where colours and axes end
 
 
@@ -82,20 +82,20 @@ def describe(penalty: str, land: ErrorMap, place: tuple[int, int], opened: dict 
 
 def draw(penalty: str, land: ErrorMap, place: tuple[int, int], opened: dict | None) -> Picture:
     """Draw the map with the present place ringed and the best marked, and two cuts through it."""
-    picture = Picture(760, 400)
+    picture = Picture(760, 370)
     _draw_map(picture, penalty, land, place)
     low = land.validation.min()
     a, b = place
     cuts = (
-        ("along λ", np.array(land.lambdas), np.s_[:, b], a, 30),
-        ("along f", np.array(land.factors), np.s_[a, :], b, 226),
+        ("λ", np.array(land.lambdas), np.s_[:, b], a, 30),
+        ("f", np.array(land.factors), np.s_[a, :], b, 206),
     )
     for name, values, cut, k, y in cuts:
         limits = values[0] / 1.15, values[-1] * 1.15
-        top = low + 2 * _REACH
+        top = max(1.3, low + _REACH)
         axes = picture.axes(
-            520, y, 220, 120, limits, (0.5, top), xlabel=name.split()[1], xlog=True,
-            xticks=values, yticks=[0.6, 0.8, 1.0, 1.2],
+            478, y, 262, 106, limits, (0.4, top), xlabel=name, xlog=True,
+            xticks=values, yticks=[0.4, 0.6, 0.8, 1.0, 1.2],
         )  # fmt: skip
         for part, errors, colour in (
             ("training", land.train[cut], BLUE),
@@ -104,13 +104,13 @@ def draw(penalty: str, land: ErrorMap, place: tuple[int, int], opened: dict | No
             axes.line(np.column_stack([values, errors]), colour, 2.5)
             axes.dots([[values[k], errors[k]]], colour, 5)
             text = f"{part} {errors[k]:.3f}"
-            x, anchor = (524, "start") if part == "training" else (740, "end")
+            x, anchor = (478, "start") if part == "training" else (740, "end")
             picture.text(x, y - 8, text, colour, size=14, anchor=anchor, bold=True)
     if opened is not None:
         text = f"test {opened['test']:.3f}, used"
-        picture.text(60, 384, text, GREEN, size=18, anchor="start", bold=True)
+        picture.text(60, 350, text, GREEN, size=18, anchor="start", bold=True)
     else:
-        picture.text(60, 384, "test: closed", INK, size=14, anchor="start", opacity=0.7)
+        picture.text(60, 350, "test: closed", INK, size=14, anchor="start", opacity=0.7)
     return picture
 
 
