@@ -9,6 +9,7 @@ from ..plotting import BLUE, ORANGE
 from .base import Widget, ipw, slider
 from .picture import INK, Picture
 
+_BUTTON = {"width": "3em", "padding": "0"}
 TOY = ((5, 0, 4, 0, 0), (0, 3, 0, 0, 1), (0, 0, 0, 0, 0), (4, 2, 0, 5, 3))
 _CELL, _ARRAYS = 27, 260  # px: a side of a cell, the left edge of the arrays
 
@@ -132,7 +133,7 @@ the row is empty.'
             self.R = press_cell(self.R, i, j, self.stars.value)
 
         name = f"user {i}, movie {j}"
-        return self.button(name, f"{name}: rate, or clear", press, layout={"width": "3em"})
+        return self.button(name, f"{name}: rate, or clear", press, layout=_BUTTON)
 
     @property
     def shown(self) -> sp.csr_array:

@@ -458,7 +458,10 @@ class RatingWidget(Widget):
         self._head.value = (
             "<b>Recommended to you</b>"
             if self.ratings
-            else ("<b>What all like best</b>, until you have rated something")
+            else (
+                "<b>What all like best</b>, until you have rated something "
+                "(means, drawn a little to that of all)"
+            )
         )
         bars = self._bars()
         for row, item in zip_longest(self._best, self.items.tolist()):
@@ -470,7 +473,8 @@ class RatingWidget(Widget):
             self._best, self.items.tolist(), self.scores, bars, self.reasons, strict=False
         ):
             stars = f"<b>{self._say_score(score)}</b>"
-            words = f'{bar}<div style="line-height:1.35;{_SMALL}">{escape(why)}</div>'
+            why = escape(why) if self.ratings else ""  # before, each would say the same
+            words = f'{bar}<div style="line-height:1.35;{_SMALL}">{why}</div>'
             row.show(item, self._describe(item, stars), self._marks(item), words)
 
     def _bars(self):
