@@ -127,7 +127,7 @@ def test_the_test_set_opens_once(desk, asked):
     desk.penalty.value, desk.f.value = "weighted", 4
     desk.press(OPEN)
     assert len(asked) == 1 and desk.opened["asked"] == 2
-    assert report in desk.report and "It opens once only" in desk.report
+    assert report in desk.report and "You have asked 2 times, and it opens once" in desk.report
     assert [e.text for e in coloured(desk, "text", GREEN)] == ["test 0.765, used"]
 
 

@@ -76,7 +76,10 @@ def describe(penalty: str, land: ErrorMap, place: tuple[int, int], opened: dict 
         f"f = {opened['f']}: test RMSE {opened['test']:.3f}, where validation said "
         f"{opened['validation']:.3f}. "
     )
-    again = "It opens once only: to choose again after a look would be to choose on the test set."
+    again = (
+        f"You have asked {opened['asked']} times, and it opens once: to choose again after a look "
+        "is to choose on the test set."
+    )
     return f"{here} {report}{again if opened['asked'] > 1 else 'It has been used now.'}"
 
 

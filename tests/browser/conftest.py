@@ -62,6 +62,7 @@ def lab(browser, tmp_path_factory):
         if ".ipynb_checkpoints" not in path.parts:
             clear(path, course / path.relative_to(ROOT))
     shutil.copy(ROOT / "README.md", course)
+    shutil.copytree(ROOT / "tests" / "benchmarks", course / "tests" / "benchmarks")  # its tables
     nbformat.write(NOTEBOOK, course / "made-up.ipynb")
     settings = folder / "settings" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
