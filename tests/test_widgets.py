@@ -122,7 +122,8 @@ class Screen:
             title, marks, node = self.read(row)
             assert title == titles[item] and node[0].text.startswith(f"{score:.2f} ")
             assert node[1].text == f"{n[item]} rating{'s' if n[item] != 1 else ''}"
-            assert ET.fromstring(f"<p>{row.children[-1].value}</p>")[-1].text == why
+            told = ET.fromstring(f"<p>{row.children[-1].value}</p>")[-1].text
+            assert told == (why if ratings else None)
             assert set(marks) <= {"☆", *(f"{s:g}" for s in widget.stars)}
         own = [line for line in self.read_own() if not line[0].endswith(" (removed)")]
         assert [line[0] for line in own] == [titles[j] for j in ratings]
