@@ -867,7 +867,9 @@ def plot_gantt(halves: dict, title: str, *, xlabel="milliseconds", scale=1e3,
             place = (workers.index(worker) - 0.4, 0.8)
             ax.broken_barh([(start, end - start)], place, fc=colour, ec="w", lw=0.7)
         if done is not None:
-            ax.axvline((done + times.min()) / 2, color=GREY, lw=1.2, ls="--")
+            barrier = (done + times.min()) / 2
+            ax.axvline(barrier, color=GREY, lw=1.2, ls="--")
+            ax.annotate("barrier", (barrier, -0.55), (4, 0), textcoords="offset points")
         if len(halves) > 1:
             ax.text(times.mean(), -0.55, name, color=colour, ha="center", va="bottom")
         done = times.max()

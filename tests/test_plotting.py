@@ -443,7 +443,7 @@ def test_gantt_bars_are_when_who_solved_what():
     spans = sorted((round(b.y0 + 0.4), round(b.x0), round(b.x1)) for b in bars)
     assert spans == [(0, 0, 100), (0, 100, 300), (0, 310, 600), (1, 0, 200), (1, 300, 500)]
     assert lines(ax)[0][:, 0].tolist() == pytest.approx([300, 300])  # where the first is done
-    assert [text.get_text() for text in ax.texts] == ["users", "movies"]
+    assert [text.get_text() for text in ax.texts] == ["users", "barrier", "movies"]
     plotting.plot_gantt(
         {"movies": [(0, 3, 4)]}, "One", xlabel="hours", scale=2, ax=(own := plt.figure().subplots())
     )
