@@ -282,26 +282,28 @@ def plot_history(histories: dict, title: str, *, xlabel="iteration", ylabel="RMS
     return ax
 
 
-def plot_errors_by_lambda(results, baselines, title: str, *, ax: Axes | None = None) -> Axes:
-    """Held-out RMSE against λ, a line for each number of factors, and lines for the baselines.
+def plot_errors_by_factors(results, baselines, title: str, *, ax: Axes | None = None) -> Axes:
+    """Held-out RMSE against f, a line for each λ (thicker: more), and lines for the baselines.
 
     `results` is the table of `grid_search`, of which the last iteration of each fit is drawn;
-    `baselines` maps names to RMSE.
+    `baselines` maps names to RMSE, the highest first.
     """
     last = results[results["n_iterations"] == results["n_iterations"].max()]
-    ax = _axes(ax, title, "λ (log scale)", "held-out RMSE (stars)", (7.2, 4.6))
-    for width, (f, rows) in enumerate(last.groupby("n_factors"), start=1):
-        rows = rows.sort_values("lambda_reg")
-        ax.plot(rows["lambda_reg"], rows["validation_rmse"], color=ORANGE, lw=0.7 * width)
-        ax.annotate(f"f = {f}", rows[["lambda_reg", "validation_rmse"]].iloc[0], (-6, 0),
-                    textcoords="offset points", ha="right", va="center")  # fmt: skip
-    lambdas = np.unique(last["lambda_reg"])
-    for name, value in baselines.items():
+    last = last.sort_values("n_factors")
+    ax = _axes(ax, title, "f, the number of factors (log scale)", "held-out RMSE (stars)",
+               (7.2, 4.6))  # fmt: skip
+    for width, (value, rows) in enumerate(last.groupby("lambda_reg"), start=1):
+        ax.plot(rows["n_factors"], rows["validation_rmse"], color=ORANGE, lw=0.7 * width)
+        ax.annotate(f"λ = {value:g}", rows[["n_factors", "validation_rmse"]].iloc[-1], (8, 0),
+                    textcoords="offset points", va="center")  # fmt: skip
+    factors = last["n_factors"].unique()
+    for above, (name, value) in enumerate(reversed(baselines.items())):
         ax.axhline(value, color=GREY, lw=1.2, ls="--")
-        ax.annotate(name, (lambdas[-1], value), (10, 0), textcoords="offset points", color=GREY,
-                    va="center")  # fmt: skip
-    ax.set(xscale="log", xlim=(lambdas[0] / 2.4, 1.1 * lambdas[-1]))
-    ax.set_xticks(lambdas, [f"{value:g}" for value in lambdas])
+        ax.annotate(name, (factors[0] if above else factors[-1], value), (0, 7 if above else -5),
+                    textcoords="offset points", color=GREY, ha="left" if above else "right",
+                    va="bottom" if above else "top")  # fmt: skip
+    ax.set(xscale="log", xlim=(0.85 * factors[0], 1.1 * factors[-1]))
+    ax.set_xticks(factors, [f"{f}" for f in factors])
     ax.minorticks_off()
     return ax
 
@@ -730,7 +732,8 @@ def _label_dots(ax, points, labelled, names):
         for j, name in zip(labelled, names, strict=True)
     ]  # fmt: skip
     sizes = [text.get_window_extent().size for text in texts]
-    corners = place_labels(pixels[labelled], sizes, pixels, ax.bbox.extents, gap=5 * per_point)
+    limits = ax.bbox.extents
+    corners = place_labels(pixels[labelled], sizes, pixels, limits, gap=5 * per_point, clear=1.3)
     for text, corner, j in zip(texts, corners, labelled, strict=True):
         if corner is None:
             text.remove()
@@ -739,7 +742,9 @@ def _label_dots(ax, points, labelled, names):
             text.set_in_layout(False)
 
 
-def place_labels(points, sizes, obstacles, limits, *, gap: float = 5, rings: int = 1) -> list:
+def place_labels(
+    points, sizes, obstacles, limits, *, gap: float = 5, rings: int = 1, clear: float = 0
+) -> list:
     """Find a place beside its point for each label, so that none covers another or an obstacle.
 
     Parameters
@@ -754,6 +759,8 @@ def place_labels(points, sizes, obstacles, limits, *, gap: float = 5, rings: int
         Between a point and its label.
     rings : int
         Look up to so many gaps away from the point.
+    clear : float
+        Obstacles are at least so many times as far from a label as its own point is.
 
     Returns
     -------
@@ -766,8 +773,8 @@ def place_labels(points, sizes, obstacles, limits, *, gap: float = 5, rings: int
     >>> place_labels(points, [[10, 2], [10, 2]], points, (0, 0, 20, 20), gap=1)
     [array([0., 6.]), array([7., 4.])]
     """
-    free = 0.7 * gap * np.array([-1, -1, 1, 1])
-    taken = np.tile(np.asarray(obstacles, float), 2) + free
+    obstacles = np.asarray(obstacles, float)
+    taken = np.tile(obstacles, 2) + 0.7 * gap * np.array([-1, -1, 1, 1])
     left, low, right, high = limits
     corners = []
     for point, size in zip(np.asarray(points, float), np.asarray(sizes, float), strict=True):
@@ -777,10 +784,18 @@ def place_labels(points, sizes, obstacles, limits, *, gap: float = 5, rings: int
             x, y = corner + size
             inside = left <= corner[0] and low <= corner[1] and x <= right and y <= high
             free_x = (corner[0] >= taken[:, 2]) | (x <= taken[:, 0])
-            if inside and (free_x | (corner[1] >= taken[:, 3]) | (y <= taken[:, 1])).all():
+            free = (free_x | (corner[1] >= taken[:, 3]) | (y <= taken[:, 1])).all()
+            away = _outside(obstacles[(obstacles != point).any(axis=1)], corner, corner + size)
+            near = (away < clear * _outside(point, corner, corner + size)).any()
+            if inside and free and not near:
                 corners[-1], taken = corner, np.vstack([taken, [*corner, x, y]])
                 break
     return corners
+
+
+def _outside(points, low, high):
+    """How far points lie outside of a box."""
+    return np.linalg.norm(np.clip(points, low, high) - points, axis=-1)
 
 
 _SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))

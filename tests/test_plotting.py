@@ -38,7 +38,7 @@ DRAWINGS = {
     "plot_mean_against_count": (R,),
     "plot_baselines": (pd.DataFrame({"a": [2.0, 1.0], "b": [2.0, 1.5]}, ["μ", "biases"]), "Falls"),
     "plot_history": ({"a": [3.0, 2.0], "b": ([0.5, 1.5], [1.0, 0.5])}, "Both fall"),
-    "plot_errors_by_lambda": (
+    "plot_errors_by_factors": (
         pd.DataFrame(
             [
                 [10, 2, 1, 9.0],
@@ -51,7 +51,7 @@ DRAWINGS = {
             columns=["lambda_reg", "n_factors", "n_iterations", "validation_rmse"],
         ),
         {"the mean": 1.1},
-        "More λ helps",
+        "Both help",
     ),
     "plot_product": (SMALL, *FACTORS, ["Ann", "Bo"], ["A", "B", "C"], (0, 1)),
     "plot_gather": (SMALL, FACTORS[1], 0, ["A", "B", "C"]),
@@ -322,14 +322,14 @@ def test_push_through_is_to_scale():
     assert all(a + w < b for a, (w, _), b in zip(left, sizes, left[1:], strict=False))
 
 
-def test_errors_by_lambda_are_those_of_the_last_iteration():
-    ax = plotting.plot_errors_by_lambda(*DRAWINGS["plot_errors_by_lambda"])
-    two, four, mean = ax.get_lines()
-    assert two.get_xydata().tolist() == [[0.1, 1.5], [10, 1.0]]
-    assert four.get_xydata().tolist() == [[0.1, 2.0], [10, 1.2]]
-    assert two.get_linewidth() < four.get_linewidth() and set(mean.get_ydata()) == {1.1}
-    assert [text.get_text() for text in ax.texts] == ["f = 2", "f = 4", "the mean"]
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["0.1", "10"]
+def test_errors_by_factors_are_those_of_the_last_iteration():
+    ax = plotting.plot_errors_by_factors(*DRAWINGS["plot_errors_by_factors"])
+    little, much, mean = ax.get_lines()
+    assert little.get_xydata().tolist() == [[2, 1.5], [4, 2.0]]
+    assert much.get_xydata().tolist() == [[2, 1.0], [4, 1.2]]
+    assert little.get_linewidth() < much.get_linewidth() and set(mean.get_ydata()) == {1.1}
+    assert [text.get_text() for text in ax.texts] == ["λ = 0.1", "λ = 10", "the mean"]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["2", "4"]
 
 
 def test_factor_map_labels_only_what_it_is_told():
@@ -370,6 +370,18 @@ def test_labels_lie_beside_their_points_or_nowhere():
         if corner is not None:
             gap = np.maximum(corner - (x, y), (x - 10, y - 2) - corner).max()
             assert gap == pytest.approx(1)
+
+
+def test_a_label_can_be_nearest_to_its_own_point():
+    points = np.random.default_rng(0).uniform(0, 100, (40, 2))
+    sizes = np.full((40, 2), [12.0, 3.0])
+    corners = plotting.place_labels(points, sizes, points, (0, 0, 100, 100), gap=2, clear=1.2)
+    placed = [j for j, corner in enumerate(corners) if corner is not None]
+    for j in placed:
+        low, high = corners[j], corners[j] + sizes[j]
+        outside = np.maximum(np.maximum(low - points, points - high), 0)
+        assert np.hypot(*outside.T).argmin() == j
+    assert len(placed) > 15
 
 
 @pytest.mark.parametrize(

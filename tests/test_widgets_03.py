@@ -97,10 +97,20 @@ def test_desk_draws_curves_and_rings_the_present_place(desk):
             (curve,) = coloured(desk, "path", colour, "stroke")
             assert curve.get("d").count(" ") == 5  # a point for each iteration
         errors = read_grid(RESULTS).held_out[:, :, -1].ravel()
-        assert {f"{error:.2f}" for error in errors} <= set(texts(desk))
+        assert {f"{error:.3f}" for error in errors} <= set(texts(desk))
         (ring,) = [e for e in coloured(desk, "rect", "none") if e.get("stroke") == "currentColor"]
         rings.append(float(ring.get("y")))
     assert rings[0] < rings[1] < rings[2] and len(coloured(desk, "rect", ORANGE)) == 6
+
+
+def test_desk_prints_bold_what_beats_every_baseline():
+    errors = read_grid(RESULTS).held_out[:, :, -1].ravel()
+    bar = np.sort(errors)[2]
+    desk = OverfittingDesk(RESULTS, {"one": 9.0, "two": bar})
+    bold = [e.text for e in drawn(desk) if e.tag == "text" and e.get("font-size") == "11.5"
+            and e.get("font-weight")]  # fmt: skip
+    assert bold == [f"{error:.3f}" for error in errors if error < bar]
+    assert "bold: better than two" in texts(desk)
 
 
 def test_nearest_is_by_distance_in_all_directions():
@@ -134,9 +144,16 @@ def test_map_puts_dots_where_the_points_are(map_):
 
 def test_map_colours_groups(map_):
     for colour, members in ((ORANGE, GROUPS["early"]), (PURPLE, GROUPS["late"])):
-        titles = [e.find("title").text for e in coloured(map_, "circle", colour)]
+        _, *dots = coloured(map_, "circle", colour)
+        titles = [e.find("title").text for e in dots]
         assert titles == [title for title, member in zip(TITLES, members, strict=True) if member]
-    assert len(coloured(map_, "circle", "currentColor")) == 12
+    assert len(coloured(map_, "circle", "currentColor")) == 1 + 12
+
+
+def test_map_says_what_its_colours_are(map_):
+    said = [e.text for e in drawn(map_) if e.tag == "text"]
+    assert said[:3] == ["early", "late", "both, or neither"]
+    assert "early" not in texts(FactorMap(POINTS, TITLES))
 
 
 def test_search_offers_buttons_and_choosing_moves_the_light(map_):
@@ -171,7 +188,7 @@ def test_names_on_the_map_cover_no_other(map_):
         boxes = np.array([[float(e.get("x")), float(e.get("y"))] for e in names])
         apart = np.abs(boxes[:, None] - boxes)
         np.fill_diagonal(apart[..., 0], np.inf)
-        assert len(names) > 6 and ((apart[..., 0] >= 45) | (apart[..., 1] >= 13.9)).all()
+        assert len(names) == 6 and ((apart[..., 0] >= 45) | (apart[..., 1] >= 13.9)).all()
 
 
 @pytest.mark.parametrize(("points", "n"), [(POINTS, 25), (POINTS[:, :1], 26), (POINTS[:, 0], 26)])

@@ -13,9 +13,9 @@ from .base import Widget, slider
 from .picture import INK, Picture
 from .search import find_titles
 
-_N, _BUTTONS = 10, 8
+_N, _BUTTONS, _NAMED = 10, 8, 5
 _WIDE, _HIGH = 700, 560  # px of the picture
-_AXES = 46, 14, _WIDE - 56, _HIGH - 84
+_AXES = 12, 54, _WIDE - 22, _HIGH - 104
 _LETTER = 6.3  # px of a letter of size 12, on average
 
 
@@ -32,7 +32,7 @@ def nearest(points: np.ndarray, chosen: int, n: int = _N) -> np.ndarray:
     return order[order != chosen][:n]
 
 
-def ends(values: np.ndarray, titles, n: int = 3) -> tuple[str, str]:
+def ends(values: np.ndarray, titles, n: int = 2) -> tuple[str, str]:
     """Name the n titles at the low and at the high end of a direction, the outermost first."""
     order = np.argsort(values, kind="stable")
     low, high = (
@@ -53,24 +53,18 @@ def describe(points: np.ndarray, titles, plane: tuple[int, int], chosen: int) ->
     )
 
 
-def draw(points: np.ndarray, titles, colours, plane: tuple[int, int], chosen: int) -> Picture:
-    """Draw all movies in a plane, and in it the chosen one and its neighbours by name."""
+def draw(points: np.ndarray, titles, colours, kinds, plane, chosen: int) -> Picture:
+    """Draw all movies in a plane, and lines from the chosen one to its neighbours.
+
+    `kinds` maps what the legend says to its colour. Named are the chosen one and those nearest.
+    """
     picture, flat = Picture(_WIDE, _HIGH), points[:, plane]
     low, high = flat.min(axis=0), flat.max(axis=0)
     xlim, ylim = np.column_stack([low - 0.06 * (high - low), high + 0.06 * (high - low)])
     axes = picture.axes(*_AXES, xlim, ylim)
-    left, top, wide, high = _AXES
-    (west, east), (south, north) = (ends(points[:, direction], titles) for direction in plane)
-    for x, y, text, anchor, angle in (
-        (left, top + high + 22, f"← {west}", "start", 0),
-        (left + wide, top + high + 40, f"{east} →", "end", 0),
-        (left - 14, top + high, f"← {south}", "start", -90),
-        (left - 32, top, f"{north} →", "end", -90),
-    ):
-        picture.text(x, y, text, anchor=anchor, angle=angle, opacity=0.8)
-    here = f"direction {plane[0] + 1} across, {plane[1] + 1} upwards"
-    picture.text(left + wide / 2, top + high + 62, here, bold=True)
-    for group, opacity in ((colours == INK, 0.4), (colours != INK, 0.7)):
+    _write_legend(picture, kinds)
+    _write_ends(picture, [ends(points[:, direction], titles) for direction in plane], plane)
+    for group, opacity in ((colours == INK, 0.35), (colours != INK, 0.65)):
         members = np.flatnonzero(group)
         names = [titles[j] for j in members]
         axes.dots(flat[members], colours[members], 3.5, opacity=opacity, titles=names)
@@ -84,18 +78,40 @@ def draw(points: np.ndarray, titles, colours, plane: tuple[int, int], chosen: in
     return picture
 
 
+def _write_legend(picture, kinds):
+    x = _AXES[0] + 5
+    for kind, colour in kinds.items():
+        picture.dots([[x, 13]], colour, 5, opacity=0.4 if colour == INK else 1)
+        picture.text(x + 10, 17, kind, anchor="start")
+        x += 34 + 5.8 * len(kind)
+
+
+def _write_ends(picture, names, plane):
+    """Write what lies at the ends of both directions, all of it level."""
+    (west, east), (south, north) = names
+    left, top, wide, high = _AXES
+    bottom, right = top + high, left + wide
+    for x, y, text, anchor in (
+        (left, top - 8, f"direction {plane[1] + 1} ↑  {north}", "start"),
+        (left, bottom + 19, f"↓ {south}", "start"),
+        (left, bottom + 40, f"← {west}", "start"),
+        (right, bottom + 40, f"{east}  → direction {plane[0] + 1}", "end"),
+    ):
+        picture.text(x, y, text, anchor=anchor, opacity=0.8)
+
+
 def _write_names(picture, pixels, titles, lit):
-    """Write names beside their dots, the first one bold; a thin line leads to those further off."""
-    names = [short_title(titles[j]) for j in lit]
-    sizes = np.array([(_LETTER * len(name) + 2, 14) for name in names])
+    """Write the first names beside their dots, the very first one bold; thin lines lead to them."""
+    names = [short_title(titles[j]) for j in lit[: 1 + _NAMED]]
+    sizes = np.array([(_LETTER * (len(name) + (k == 0)) + 2, 14) for k, name in enumerate(names)])
     left, top, wide, high = _AXES
     limits = left + 2, top, left + wide, top + high
-    corners = place_labels(pixels[lit], sizes, pixels[lit], limits, gap=9, rings=9)
-    for corner, size, name, j in zip(corners, sizes, names, lit, strict=True):
+    corners = place_labels(pixels[lit[: len(names)]], sizes, pixels[lit], limits, gap=10, rings=6)
+    for corner, size, name, j in zip(corners, sizes, names, lit, strict=False):
         if corner is None:
             continue
         edge = np.clip(pixels[j], corner, corner + size)
-        if np.linalg.norm(edge - pixels[j]) > 14:
+        if np.linalg.norm(edge - pixels[j]) > 12:
             picture.line([pixels[j], edge], width=1, opacity=0.6)
         picture.text(corner[0] + 1, corner[1] + 11, name, anchor="start", bold=j == lit[0])
 
@@ -147,8 +163,11 @@ class FactorMap(Widget):
         ):
             raise ValueError(f"{len(titles)} titles and points of shape {np.shape(points)}")
         self._colours = np.full(len(titles), INK, object)
-        for members, colour in zip((groups or {}).values(), GROUP_COLOURS, strict=False):
-            self._colours[np.asarray(members, bool)] = colour
+        self._kinds = dict(zip(groups or {}, GROUP_COLOURS, strict=False))
+        for kind, colour in self._kinds.items():
+            self._colours[np.asarray(groups[kind], bool)] = colour
+        if self._kinds:
+            self._kinds["both, or neither"] = INK
         self.chosen, last = chosen, self._points.shape[1]
         self.across = slider("direction across", 1, 1, last, 1)
         self.upwards = slider("direction upwards", 2, 1, last, 1)
@@ -186,7 +205,9 @@ class FactorMap(Widget):
 
     def picture(self) -> Picture:
         """Return the map."""
-        return draw(self._points, self._titles, self._colours, self._plane, self.chosen)
+        return draw(
+            self._points, self._titles, self._colours, self._kinds, self._plane, self.chosen
+        )
 
     def refresh(self) -> None:
         """Show everything again, and offer matches, or neighbours, as buttons."""

@@ -14,7 +14,7 @@ from .picture import INK, Picture
 
 _KEYS = ["lambda_reg", "n_factors", "n_iterations"]
 _TOP = 2.0  # stars: of the axis; errors of a first iteration may lie above
-_CELL = 46, 36  # px of a cell of the table
+_CELL = 42, 36  # px of a cell of the table
 
 
 class ErrorGrid(NamedTuple):
@@ -65,31 +65,31 @@ def draw(grid: ErrorGrid, place: tuple[int, int], iteration: int, baselines: Map
     picture = Picture(700, 330)
     train, held_out = grid.train[place], grid.held_out[place]
     last = len(train)
-    axes = picture.axes(52, 50, 262, 226, (0.5, last + 0.5), (0, _TOP), xlabel="iteration",
+    axes = picture.axes(52, 50, 200, 226, (0.5, last + 0.5), (0, _TOP), xlabel="iteration",
                         ylabel="RMSE (stars)", xticks=[1, *range(5, last + 1, 5)],
                         yticks=[0, 0.5, 1, 1.5, 2])  # fmt: skip
     axes.line([[iteration, 0], [iteration, _TOP]], opacity=0.25)
     for name, value in baselines.items():
         axes.line([[0.5, value], [last + 0.5, value]], width=1, dash=True, opacity=0.6)
-        axes.text(last + 0.5, value, f"{name} {value:.2f}", dx=5, dy=4, size=11, anchor="start")
+        axes.text(last + 0.5, value, f"{name} {value:.3f}", dx=5, dy=4, size=11, anchor="start")
     steps = np.arange(1, last + 1)
     for name, errors, colour, x in (
         ("training", train, BLUE, 52),
-        ("held out", held_out, ORANGE, 190),
+        ("held out", held_out, ORANGE, 196),
     ):
         error = errors[iteration - 1]
         axes.line(np.column_stack([steps, errors]), colour, 2.5)
         axes.dots([[iteration, error]], colour, 5)
-        picture.text(x, 26, f"{name} {error:.2f}", colour, size=16, anchor="start", bold=True)
-    _draw_table(picture, grid, place, iteration)
+        picture.text(x, 26, f"{name} {error:.3f}", colour, size=16, anchor="start", bold=True)
+    _draw_table(picture, grid, place, iteration, baselines)
     return picture
 
 
-def _draw_table(picture, grid, place, iteration):
-    """Held-out errors of all models: the paler, the lower; the present one ringed."""
+def _draw_table(picture, grid, place, iteration, baselines):
+    """Held-out errors of all models: the paler, the lower; bold those that beat the baselines."""
     held_out, (wide, high) = grid.held_out[:, :, iteration - 1], _CELL
     left, top = 694 - wide * len(grid.factors), 60
-    low = held_out.min()
+    low, bar = held_out.min(), min(baselines.values(), default=-np.inf)
     picture.text(left, 26, f"Held out, iteration {iteration}", size=14, anchor="start", bold=True)
     for b, f in enumerate(grid.factors):
         picture.text(left + (b + 0.5) * wide, top - 8, f"f = {f}" if b == 0 else f, size=11)
@@ -101,7 +101,10 @@ def _draw_table(picture, grid, place, iteration):
         for b, error in enumerate(held_out[a]):
             x, share = left + b * wide, min((error - low) / 0.8, 1)
             picture.box(x, y - high / 2 - 4, wide - 2, high - 2, ORANGE, opacity=0.1 + 0.6 * share)
-            picture.text(x + wide / 2 - 1, y, f"{error:.2f}", size=12, bold=error == low)
+            picture.text(x + wide / 2 - 1, y, f"{error:.3f}", size=11.5, bold=error < bar)
+    if baselines:
+        note = f"bold: better than {min(baselines, key=baselines.get)}"
+        picture.text(left, top + high * len(grid.lambdas) + 18, note, anchor="start")
     a, b = place
     picture.box(left + b * wide, top + a * high, wide - 2, high - 2, INK, hollow=True)
 
