@@ -15,6 +15,7 @@ from .picture import Picture
 
 _ROW = {"flex_flow": "row wrap", "align_items": "center"}  # fits a window of any width
 _STYLE = {"description_width": "initial"}
+_SLIDER = {"width": "22em", "margin": "2px 1em 2px 2px"}
 
 
 def slider(label: str, value: float, low: float, high: float, step: float) -> ipw.Widget:
@@ -23,14 +24,16 @@ def slider(label: str, value: float, low: float, high: float, step: float) -> ip
     kind = ipw.IntSlider if whole else ipw.FloatSlider
     options = {} if whole else {"readout_format": f".{_decimals(step)}f"}
     return kind(value=value, min=low, max=high, step=step, description=label, style=_STYLE,
-                layout={"width": "22em"}, **options)  # fmt: skip
+                layout=_SLIDER, **options)  # fmt: skip
 
 
 def choice(label: str, options: Sequence, value) -> ipw.Widget:
     """Return a slider over a list: of values, or of (label, value) pairs."""
     pairs = [one if isinstance(one, tuple) else (_say(one), one) for one in options]
+    words = max(len(name) for name, _ in pairs) > 6  # need more room than numbers
+    layout = _SLIDER | ({"width": "28em"} if words else {})
     return ipw.SelectionSlider(options=pairs, value=value, description=label, style=_STYLE,
-                               layout={"width": "22em"})  # fmt: skip
+                               layout=layout)  # fmt: skip
 
 
 def _say(value) -> str:
