@@ -21,7 +21,7 @@ BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#AA4499", 
 GROUP_COLOURS = (ORANGE, PURPLE, GREEN)  # of kinds of items
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY)  # told apart by every kind of eye, and in print
 _BEHIND = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.8}  # of text on lines
-MORE_COLOURS = (*COLOURS[:4], "#B58900", "#56B4E9", GREY)  # seen on white and on black
+MORE_COLOURS = (*COLOURS[:4], "#C8A415", "#56B4E9", "#8C3B2A", "#EE8FBF")  # on white and on #111
 
 
 def _axes(ax: Axes | None, title: str, xlabel: str = "", ylabel: str = "", size=(6.4, 4)) -> Axes:
@@ -898,10 +898,11 @@ def plot_premiere(lists: dict, n_users: int, *, ax: Axes | None = None) -> Axes:
 
     `lists` maps a label to counts; the first is what the title is about.
     """
-    count = int(np.argmax(np.asarray(next(iter(lists.values()))) >= n_users / 2)) + 1
+    lists_after = next(iter(lists.values()))
+    count = int(np.argmax(np.asarray(lists_after) >= n_users / 2)) + 1
     words = ("One rating", "Two ratings", "Three ratings", "Four ratings", "Five ratings")
     start = words[count - 1] if count <= 5 else f"{count} ratings"
-    title = f"{start} of five stars: on half of all lists"
+    title = f"{start} of five stars: on {lists_after[count - 1]} of {n_users} lists"
     ax = _axes(ax, title, "five-star ratings of a new movie", "on so many lists", (7.2, 3.6))
     ax.axhline(n_users, color=GREY, lw=0.8, ls=":")
     ax.annotate(f"all {n_users}", (1, n_users), (0, 3), textcoords="offset points", color=GREY)
@@ -954,7 +955,7 @@ def plot_explanations(shares, items, rated, bases=None, *, ax: Axes | None = Non
 
     `shares` (n_items × n_ratings) are those of `Factorization.explain`, in stars; `items` and
     `rated` label its rows and columns; with `bases`, labels say what the score was and is. Ratings
-    are in the order of their influence; the least influential beyond seven are one grey part.
+    are in the order of their influence; the least influential beyond eight are one grey part.
     """
     shares, labels, rated = np.asarray(shares, float), list(items), list(rated)
     if bases is not None:
@@ -965,9 +966,9 @@ def plot_explanations(shares, items, rated, bases=None, *, ax: Axes | None = Non
     shares, rated = shares[:, order], [rated[k] for k in order]
     most = len(MORE_COLOURS)
     if len(rated) > most:
-        rest = shares[:, most - 1 :].sum(axis=1, keepdims=True)
-        rated = [*rated[: most - 1], f"the other {len(rated) - most + 1}"]
-        shares = np.hstack([shares[:, : most - 1], rest])
+        rest = shares[:, most:].sum(axis=1, keepdims=True)
+        rated = [*rated[:most], f"the other {len(rated) - most}"]
+        shares = np.hstack([shares[:, :most], rest])
     ax = _axes(ax, "What each rating adds to a prediction, or takes from it",
                "stars above the baseline, or below it",
                size=(9, 1.2 + 0.36 * len(labels)))  # fmt: skip
@@ -975,9 +976,9 @@ def plot_explanations(shares, items, rated, bases=None, *, ax: Axes | None = Non
     for sign in (1, -1):
         parts = np.where(sign * shares > 0, shares, 0)
         starts = parts.cumsum(axis=1) - parts
-        for k, label in enumerate(rated):
-            label = label if sign > 0 else None
-            ax.barh(places, parts[:, k], left=starts[:, k], color=MORE_COLOURS[k], label=label)
+        for k, (label, colour) in enumerate(zip(rated, (*MORE_COLOURS, GREY), strict=False)):
+            ax.barh(places, parts[:, k], left=starts[:, k], color=colour, ec="white", lw=0.5,
+                    label=label if sign > 0 else None)  # fmt: skip
     ax.axvline(0, color=GREY, lw=1)
     ax.set_yticks(places, labels)
     ax.invert_yaxis()

@@ -1,6 +1,7 @@
 """Every figure's data is read back from its axes; pixels are looked at by people."""
 
 import inspect
+import itertools
 
 import matplotlib
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from matplotlib.colors import to_rgb, to_rgba
 
 from alsnb import Ratings, make_low_rank_ratings, plotting
 
@@ -416,18 +418,33 @@ def test_explanations_stack_what_adds_and_what_takes():
 
 
 def test_explanations_group_what_counts_least():
-    shares = np.array([[9, -8, 7, 6, -5, 4, 3, 2, -1]]) / 10
-    ax = plotting.plot_explanations(shares, ["A"], list("abcdefghi"), [3.0])
+    shares = np.array([[9, -8, 7, 6, -5, 4, 3, 2.5, 2, -1]]) / 10
+    ax = plotting.plot_explanations(shares, ["A"], list("abcdefghij"), [3.0])
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert texts == [*"abcdef", "the other 3"]
-    widths = [patch.get_width() for patch in ax.patches if patch.get_width()]
-    assert sum(widths) == pytest.approx(shares.sum()) and widths[4] == pytest.approx(0.4)
-    assert ax.get_yticklabels()[0].get_text() == "A: 3.00 → 4.70"
+    assert texts == [*"abcdefgh", "the other 2"]
+    parts = [patch for patch in ax.patches if patch.get_width()]
+    assert sum(patch.get_width() for patch in parts) == pytest.approx(shares.sum())
+    (rest,) = (patch for patch in parts if patch.get_facecolor() == to_rgba(plotting.GREY))
+    assert rest.get_width() == pytest.approx(0.1)
+    assert len({patch.get_facecolor() for patch in parts}) == 9
+    assert ax.get_yticklabels()[0].get_text() == "A: 3.00 → 4.95"
+
+
+def test_eight_colours_are_seen_on_white_and_on_black_and_differ():
+    colours = plotting.MORE_COLOURS
+    light = {one: np.array(to_rgb(one)) ** 2.2 for one in (*colours, "#FFFFFF", "#111111")}
+    luminance = {one: values @ [0.2126, 0.7152, 0.0722] for one, values in light.items()}
+    assert len(set(colours)) == 8
+    for colour, ground in itertools.product(colours, ("#FFFFFF", "#111111")):
+        low, high = sorted((luminance[colour], luminance[ground]))
+        assert (high + 0.05) / (low + 0.05) > 2.2, (colour, ground)
+    for one, other in itertools.combinations(colours, 2):
+        assert np.abs(light[one] - light[other]).max() > 0.15, (one, other)
 
 
 def test_premiere_says_when_half_of_the_lists_have_it():
     ax = plotting.plot_premiere({"λ = 2": [0, 4, 5, 9], "λ = 8": [0, 0, 1, 6]}, 10)
-    assert ax.get_title() == "Three ratings of five stars: on half of all lists"
+    assert ax.get_title() == "Three ratings of five stars: on 5 of 10 lists"
     assert [line.tolist() for line in lines(ax)[1:]] == [
         [[1, 0], [2, 4], [3, 5], [4, 9]], [[1, 0], [2, 0], [3, 1], [4, 6]]
     ]  # fmt: skip

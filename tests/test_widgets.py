@@ -106,16 +106,18 @@ class Screen:
         """Attributes and screen are what the package's functions say to these ratings."""
         widget, titles = self.widget, self.ratings.titles
         row, n = (list(ratings), list(ratings.values())), count_ratings(self.ratings)[1]
-        scores = self.model.V @ self.model.fold_in(row) if ratings else damped_means(self.ratings)
+        promised = ratings or self.model.settings.bias  # by the model, even to a stranger
+        scores = self.model.V @ self.model.fold_in(row) if promised else damped_means(self.ratings)
         options = {"exclude": {*ratings, *hidden}, "candidates": self.options.get("candidates")}
         options["exclude"] = sorted(options["exclude"])
         items, scores = top_items(scores, self.options.get("top_n", 10), **options)
         assert list(widget.ratings.items()) == list(ratings.items())
         assert (widget.items.tolist(), widget.scores.tolist()) == (items.tolist(), scores.tolist())
         for item, base, shares in zip(items, widget.bases, widget.shares, strict=True):
-            if ratings:
+            if promised:
                 expected, baseline = self.model.explain(item, *row)
-                assert (shares.tolist(), base) == (expected.tolist(), baseline)
+                assert shares.tolist() == expected.tolist()
+                assert base == (baseline if ratings else pytest.approx(baseline, rel=1e-6))
         shown = np.clip(scores, *self.ratings.scale)
         rows = [row for row in self.best if row.layout.display != "none"]
         for row, item, score, why in zip(rows, items, shown, widget.reasons, strict=True):
@@ -123,7 +125,8 @@ class Screen:
             assert title == titles[item] and node[0].text.startswith(f"{score:.2f} ")
             assert node[1].text == f"{n[item]} rating{'s' if n[item] != 1 else ''}"
             told = ET.fromstring(f"<p>{row.children[-1].value}</p>")[-1].text
-            assert told == (why if ratings else None)
+            assert told == (why if promised else None)
+            assert ratings or why.startswith(f"{score:.2f} = " if promised else "mean of its ")
             assert set(marks) <= {"☆", *(f"{s:g}" for s in widget.stars)}
         own = [line for line in self.read_own() if not line[0].endswith(" (removed)")]
         assert [line[0] for line in own] == [titles[j] for j in ratings]

@@ -66,7 +66,7 @@ def test_report_and_picture_say_the_same():
     row = premieres.fold_in_premiere(MODEL, RATERS[:4], 3)
     bias = MODEL.with_rows("items", row[None]).item_bias[0]
     assert widget.report == (
-        f"4 ratings of five stars, λ = 3: bias {bias:+.2f} stars, on {n} of 60 lists of ten."
+        f"4 ratings of five stars, penalty 3: bias {bias:+.2f} stars, on {n} of 60 lists of ten."
     )
     svg = ET.fromstring(widget._drawn.value)
     assert svg.get("aria-label") == widget.report
@@ -96,7 +96,7 @@ def test_fewer_than_twenty_ratings_are_not_listed():
     assert "on" in widget.report and "nobody" not in widget.report
     widget.given.value = 1
     widget.enough.value = False
-    assert widget.report.startswith("1 rating of five stars, λ = 2: ")
+    assert widget.report.startswith("1 rating of five stars, penalty 2: ")
 
 
 def test_counts_of_lists():

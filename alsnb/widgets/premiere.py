@@ -155,7 +155,7 @@ class Premiere(Widget):
             for k in range(1, MOST + 1)
         }
         self.given = slider("five-star ratings", 5, 1, MOST, 1)
-        self.penalty = slider("λ of its bias", 2, 1, LARGEST, 1)
+        self.penalty = slider("penalty of its bias", 2, 1, LARGEST, 1)
         self.enough = ipw.Checkbox(description="list only movies with at least 20 ratings")
         self.enough.indent = False
         super().__init__([self.given, self.penalty, self.enough])
@@ -182,7 +182,9 @@ class Premiere(Widget):
             return f"{start}: fewer than {ENOUGH}, so the movie is on nobody's list."
         bias = self._model.with_rows("items", self._rows[lam, k][None]).item_bias[0]
         n, all_of_them = self.listed.sum(), len(self._model.U)
-        return f"{start}, λ = {lam}: bias {bias:+.2f} stars, on {n} of {all_of_them} lists of ten."
+        return (
+            f"{start}, penalty {lam}: bias {bias:+.2f} stars, on {n} of {all_of_them} lists of ten."
+        )
 
     def picture(self) -> Picture:
         """A dot for each user, and the curve over the number of ratings."""

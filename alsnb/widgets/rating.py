@@ -46,12 +46,11 @@ class Answer(NamedTuple):
 def answer(model, ratings: dict, means, top_n: int, exclude, candidates) -> Answer:
     """Fold somebody with these ratings in, and list what they should like, with reasons.
 
-    Without ratings, the `means` of all items are the scores.
+    `means`, unless None, are the scores of all items while there are no ratings.
     """
     row = list(ratings), list(ratings.values())
-    scores = model.V @ model.fold_in(row)
-    options = {"exclude": exclude, "candidates": candidates}
-    items, scores = top_items(scores if ratings else means, top_n, **options)
+    scores = model.V @ model.fold_in(row) if ratings or means is None else means
+    items, scores = top_items(scores, top_n, exclude=exclude, candidates=candidates)
     if not ratings:
         return Answer(items, scores, scores, np.empty((len(items), 0)))
     reasons = [model.explain(j, *row) for j in items]
@@ -189,7 +188,8 @@ class RatingWidget(Widget):
 
     Type a part of a title, or answer what it asks: the movies whose ratings would tell it most
     (`most_informative_items`). One click gives stars; a recommended movie can be rated in place.
-    Nothing is fitted: `Factorization.fold_in` answers. Before the first rating, `damped_means` do.
+    Nothing is fitted: `Factorization.fold_in` answers. Before the first rating, its answer is the
+    baselines μ + c_j; for a model without biases it would be 0, so `damped_means` take its place.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ class RatingWidget(Widget):
         if ratings.R.shape != (len(model.U), len(model.V)):
             raise ValueError(f"{ratings!r} does not fit the model: {model!r}")
         self._about, self._titles, self._scale = ratings, ratings.titles.tolist(), ratings.scale
-        self._means, self._counts = damped_means(ratings), count_ratings(ratings)[1]
+        self._counts = count_ratings(ratings)[1]
         self.stars = _check_stars(ratings, stars)
         self._top_n = check_count("top_n", top_n)
         self._genres = _genres(ratings)
@@ -259,6 +259,7 @@ class RatingWidget(Widget):
         self._unknown = np.flatnonzero(model.unknown_items)
         self._model, self._last = model, (None, None)
         model.fold_in(([], []))  # or raise, before any widget is made
+        self._means = None if model.settings.bias else damped_means(ratings)
         self._history: list[tuple[dict, set]] = []
         self.pressed: _Row | None = None  # while its button acts
         self._forget()
@@ -399,7 +400,7 @@ class RatingWidget(Widget):
         names = [short_title(self._titles[j]) for j in self.ratings]
         about, words = f"the {self._about.item_name}", []
         for item, base, shares in zip(self.items, self.bases, self.shares, strict=True):
-            if not names:
+            if not names and self._means is not None:
                 words.append(f"mean of its {self._count(item)}, drawn a little to that of all")
                 continue
             mean = self._model.mean
@@ -455,14 +456,13 @@ class RatingWidget(Widget):
             self._mine.children = children
 
     def _show_best(self):
-        self._head.value = (
-            "<b>Recommended to you</b>"
-            if self.ratings
-            else (
-                "<b>What all like best</b>, until you have rated something "
-                "(means, drawn a little to that of all)"
-            )
-        )
+        if self.ratings:
+            self._head.value = "<b>Recommended to you</b>"
+        else:
+            what = f"the mean of all, and what each {self._about.item_name} adds to it"
+            what = what if self._means is None else "means, drawn a little to that of all"
+            head = f"<b>What all like best</b>, until you have rated something ({escape(what)})"
+            self._head.value = head
         bars = self._bars()
         for row, item in zip_longest(self._best, self.items.tolist()):
             if item is None:
@@ -473,7 +473,8 @@ class RatingWidget(Widget):
             self._best, self.items.tolist(), self.scores, bars, self.reasons, strict=False
         ):
             stars = f"<b>{self._say_score(score)}</b>"
-            why = escape(why) if self.ratings else ""  # before, each would say the same
+            # means would say the same of each
+            why = escape(why) if self.ratings or self._means is None else ""
             words = f'{bar}<div style="line-height:1.35;{_SMALL}">{why}</div>'
             row.show(item, self._describe(item, stars), self._marks(item), words)
 
