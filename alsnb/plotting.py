@@ -489,29 +489,43 @@ def plot_groups(table, title: str, *, xlabel="", ylabel="RMSE (stars)", colours=
     """One line for each column over the rows of a table, side by side, labelled at its end."""
     ax = _axes(ax, title, xlabel, ylabel)
     places = np.arange(len(table))
-    for (name, values), colour in zip(table.items(), colours, strict=False):
-        ax.plot(places, values, "o-", color=colour, ms=5)
-        ax.annotate(name, (places[-1], values.iloc[-1]), (8, 0), textcoords="offset points",
-                    color=colour, va="center", annotation_clip=False)  # fmt: skip
+    for name, colour in zip(table, colours, strict=False):
+        ax.plot(places, table[name], "o-", color=colour, ms=5)
+    ends = table.iloc[-1].to_numpy(float)
+    points = 50 * ax.figure.get_figheight() / np.ptp(ax.get_ylim())  # about, of the axes' height
+    for k, (name, end, place) in enumerate(zip(table, ends, _spread(ends * points), strict=True)):
+        ax.annotate(name, (places[-1], end), (8, place - end * points), color=colours[k],
+                    textcoords="offset points", va="center", annotation_clip=False)  # fmt: skip
     ax.set_xticks(places, [str(label) for label in table.index])
     return ax
 
 
+def _spread(places, gap=13):
+    """Move numbers apart, in their order, until neighbours have at least this gap."""
+    order = np.argsort(places, kind="stable")
+    steps = gap * np.arange(len(order))
+    floor = places[order] - steps
+    spread = np.empty(len(order))
+    middle = (np.maximum.accumulate(floor) + np.minimum.accumulate(floor[::-1])[::-1]) / 2
+    spread[order] = middle + steps  # rises, as the lowest ascending and the highest both do
+    return spread
+
+
 def plot_protocol(n_folds: int = 5, *, ax: Axes | None = None) -> Axes:
-    """What each fold's ratings are for; a random tenth of the training ratings is drawn as one."""
+    """What each fold's ratings are for: a fifth is closed, a tenth of the rest drawn to choose."""
     title = "Each fold: fit and choose on four fifths, then open the last fifth once"
     ax = _axes(ax, title, "ratings, in the order of the file (%)", size=(8, 2.9))
-    width = 100 / n_folds
+    width, stripe, rng = 100 / n_folds, 0.4, np.random.default_rng(0)
     for fold in range(n_folds):
-        start, end = fold * width, (fold + 1) * width % 100
-        for left, size, colour in (
-            (0, 100, BLUE),
-            (end, 100 * 0.1 * (1 - 1 / n_folds), ORANGE),
-            (start, width, GREEN),
-        ):
-            ax.barh(fold, size, left=left, color=colour, height=0.7)
-    parts = ("test, closed: 20 %", GREEN), ("choose: 8 %", ORANGE), ("fit: 72 %", BLUE)
-    for x, (label, colour) in zip((0, 24, 42), parts, strict=True):
+        start = fold * width
+        ax.barh(fold, 100, color=BLUE, height=0.7)
+        lefts = np.arange(0, 100 - width - stripe / 2, stripe)
+        lefts = rng.choice(lefts, round(len(lefts) / 10), replace=False)
+        lefts += width * (lefts > start - stripe / 2)  # none in the test part
+        ax.barh(np.full(len(lefts), fold), stripe, left=lefts, color=ORANGE, height=0.7)
+        ax.barh(fold, width, left=start, color=GREEN, height=0.7)
+    parts = (("test, closed: 20 %", GREEN), ("choose: 8 %, at random", ORANGE), ("fit: 72 %", BLUE))
+    for x, (label, colour) in zip((0, 24, 53), parts, strict=True):
         ax.text(x, -0.75, label, color=colour, weight="bold")
     ax.set(yticks=range(n_folds), xlim=(0, 100), ylim=(n_folds - 0.4, -1.2))
     ax.set_yticklabels([f"u{fold + 1}" for fold in range(n_folds)])

@@ -524,6 +524,16 @@ def test_groups_are_lines_labelled_at_their_ends():
         assert (text.get_text(), text.xy) == (name, (1, values.iloc[-1]))
 
 
+def test_labels_of_lines_that_end_together_are_apart():
+    table = pd.DataFrame({"a": [2, 1.0], "b": [3, 1.001], "c": [2, 3.0], "d": [2, 0.999]})
+    ax = plotting.plot_groups(table, "t", colours=plotting.MORE_COLOURS)
+    ax.figure.canvas.draw()
+    heights = {text.get_text(): text.get_window_extent().y0 for text in ax.texts}
+    assert sorted(heights, key=heights.get) == ["d", "a", "b", "c"]
+    gaps = np.diff(sorted(heights.values())) * 72 / ax.figure.dpi
+    assert (gaps > 12).all()
+
+
 def test_protocol_closes_each_fifth_once():
     ax = plotting.plot_protocol()
     bars = {
@@ -532,9 +542,12 @@ def test_protocol_closes_each_fifth_once():
         for rgb in [matplotlib.colors.to_rgb(getattr(plotting, colour))]
     }
     assert np.allclose(bars["GREEN"], [(20 * fold, 20) for fold in range(5)])
-    assert np.allclose([width for _, width in bars["ORANGE"]], 8)
-    for (test, _), (choose, width) in zip(bars["GREEN"], bars["ORANGE"], strict=True):
-        assert choose + width <= test + 1e-9 or choose >= test + 20 - 1e-9  # and 72 is left
+    for fold, (test, _) in enumerate(bars["GREEN"]):
+        stripes = [bar for bar in ax.patches if np.isclose(bar.get_width(), 0.4)]
+        lefts = np.array([bar.get_x() for bar in stripes if np.isclose(bar.get_y(), fold - 0.35)])
+        assert len(lefts) == 20 and np.diff(np.sort(lefts)).min() > 0.39  # 8 % of all
+        assert ((lefts + 0.4 <= test + 1e-9) | (lefts >= test + 20 - 1e-9)).all()
+        assert lefts.min() >= 0 and lefts.max() <= 99.6 + 1e-9
 
 
 def test_rungs_show_means_folds_and_paired_steps():

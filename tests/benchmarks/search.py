@@ -34,6 +34,7 @@ SEARCHES = {
     "weighted": (WEIGHTED | {"n_factors": FACTORS}, {"reg_exponent": 1}),
     "biases": (WEIGHTED | {"n_factors": FACTORS}, {"reg_exponent": 1, "bias": True}),
     "half": (HALF | {"n_factors": FACTORS}, HALF_SETTINGS),
+    "constant": ({"lambda_reg": [5, 8, 12, 20], "n_factors": FACTORS}, {"bias": True}),
     "plain, biases": (
         {"lambda_reg": [5, 8, 12, 20], "n_factors": [10], "bias_reg": [(5, 2), (2, 2), (10, 5)]},
         {"bias": True},
