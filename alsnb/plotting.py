@@ -862,19 +862,31 @@ def plot_row_ranges(n_users=12, n_items=9, n_ranges=3, *, ax: Axes | None = None
 
 
 def plot_ladder(seconds: dict, title: str, *, reference=(), ax: Axes | None = None) -> Axes:
-    """Seconds of several ways to do the same, as bars, each with its gain over the first.
+    """Seconds of ever better ways to do the same: each bar is the gain over the rung above.
 
-    Those in `reference` are drawn in grey, as what the others are held against.
+    Time is on a logarithmic scale, where equal factors are equally long. A rung that takes longer
+    than the one above it is pale; those in `reference`, with which the others compare, are grey.
     """
     ax = _axes(ax, title, "milliseconds per iteration", size=(7.2, 0.8 + 0.4 * len(seconds)))
     times = 1e3 * np.array(list(seconds.values()))
-    colours = [GREY if name in reference else PURPLE for name in seconds]
-    ax.barh(list(seconds), times, color=colours, height=0.7)
-    for y, taken in enumerate(times):
-        text = f"{taken:.{0 if taken >= 10 else 1}f} ms, {times[0] / taken:.1f} ×"
-        ax.annotate(text, (taken, y), (5, 0), textcoords="offset points", va="center")
-    ax.set_xlim(0, 1.3 * times.max())
-    ax.invert_yaxis()
+    for y, (name, taken) in enumerate(zip(seconds, times, strict=True)):
+        colour, before = GREY if name in reference else PURPLE, times[max(y - 1, 0)]
+        ax.barh(y, taken - before, left=before, color=colour, alpha=0.4 if taken > before else 1)
+        ax.plot(taken, y, "o", color=colour, ms=7)
+        ax.plot([taken, taken], [y, min(y + 1, len(times) - 1)], color=colour, lw=1, zorder=0)
+        text = f"{before / taken:.{1 if taken <= before else 2}f} ×" if y else ""
+        text += f", in all {times[0] / taken:.{1 if times[0] < 10 * taken else 0}f} ×" * (y > 1)
+        sides = (min, -8, "right", f"{taken:.{0 if taken >= 10 else 1}f}"), (max, 8, "left", text)
+        for end, shift, side, words in sides:
+            ax.annotate(
+                words, (end(before, taken), y), (shift, 0), textcoords="offset points",
+                ha=side, va="center",
+            )  # fmt: skip
+    ticks = np.outer(10.0 ** np.arange(-3, 7), [1, 3]).ravel()
+    low, high = times.min() / 2, times.max() * 2
+    _log_ticks(ax, ticks[(ticks >= low) & (ticks <= high)])
+    ax.set(xlim=(low, high), ylim=(len(times) - 0.5, -0.5))
+    ax.set_yticks(range(len(times)), list(seconds))
     return ax
 
 

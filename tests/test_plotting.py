@@ -479,11 +479,20 @@ def test_gantt_bars_are_when_who_solved_what():
     assert own.collections[0].get_paths()[0].get_extents().x1 == 2 and own.get_xlabel() == "hours"
 
 
-def test_ladder_compares_with_its_first_rung():
-    ax = plotting.plot_ladder({"slow": 0.4, "quick": 0.005}, "Quick wins", reference=["slow"])
-    assert [bar.get_width() for bar in ax.patches] == [400, 5]
-    assert [text.get_text() for text in ax.texts] == ["400 ms, 1.0 ×", "5.0 ms, 80.0 ×"]
-    assert ax.patches[0].get_facecolor() != ax.patches[1].get_facecolor()
+def test_ladder_compares_each_rung_with_the_one_above_and_the_first():
+    seconds = {"slow": 0.4, "quick": 0.005, "slip": 0.01, "other": 0.002}
+    ax = plotting.plot_ladder(seconds, "Quick wins", reference=["other"])
+    bars = [bar.get_bbox().get_points()[:, 0] for bar in ax.patches]
+    np.testing.assert_allclose(bars, [[400, 400], [400, 5], [5, 10], [10, 2]])
+    dots = [line[0] for line in lines(ax) if len(line) == 1]
+    np.testing.assert_allclose(dots, [[400, 0], [5, 1], [10, 2], [2, 3]])
+    assert [bar.get_alpha() for bar in ax.patches] == [1, 1, 0.4, 1]
+    texts = [text.get_text() for text in ax.texts]
+    assert texts[::2] == ["400", "5.0", "10", "2.0"]
+    assert texts[1::2] == ["", "80.0 ×", "0.50 ×, in all 40 ×", "5.0 ×, in all 200 ×"]
+    assert ax.get_xscale() == "log" and ax.get_xlim()[0] < 2 < 400 < ax.get_xlim()[1]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == list(seconds)
+    assert ax.patches[0].get_facecolor() != ax.patches[3].get_facecolor()
 
 
 # Chapter 05
