@@ -192,6 +192,10 @@ def has_about_ten_slides(notebook):
     slides = [cell.metadata.get("slideshow", {}).get("slide_type") for cell in notebook.cells]
     if not 8 <= slides.count("slide") <= 14:
         yield f"{slides.count('slide')} cells are slides, not about ten"
+    for number, (cell, slide) in enumerate(zip(notebook.cells, slides, strict=True)):
+        pictures = ["image/png" in output.get("data", {}) for output in cell.get("outputs", [])]
+        if slide == "slide" and cell.cell_type == "code" and not any(pictures):
+            yield f"cell {number} of all is a slide without a picture"
 
 
 CHECKS = [
