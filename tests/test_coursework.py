@@ -13,6 +13,7 @@ from pathlib import Path
 import coursework
 import marking
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
@@ -61,6 +62,7 @@ def test_exercises_are_numbered_and_graded(path):
     for exercise in exercises:
         assert exercise.points > 0 and 2 * exercise.points % 1 == 0 and exercise.minutes > 0
         wanted = {"rubric"} if exercise.written else {"answer", "check", "hidden"}
+        wanted |= {"question"}
         assert wanted <= set(exercise.cells) <= wanted | {"given"}, exercise.number
         assert all(len(exercise.cells[tag]) == 1 for tag in wanted), exercise.number
 
@@ -162,6 +164,11 @@ def test_names_that_are_accepted(code):
     assert marking.refused(["def half_step(): ...", code], ["half_step"]) == []
 
 
+def test_several_names_that_are_not_accepted():
+    _, said = marking.mark(exercise_of("2.2"), ["half_step, ALS"])
+    assert said == "uses half_step and ALS, which are not accepted here: write it yourself"
+
+
 TINY = marking.Exercise(
     number="9.1",
     title="tiny",
@@ -195,6 +202,7 @@ DOUBLE = "def double(x):\n    return 2 * x\n"
         "this is no Python",
         "print(yours)  # which the check defines",
         "def isclose(*a): return True\nnp.isclose = isclose",
+        "import numpy._core.numeric as numeric\nnumeric.isclose = numeric.all = None",
     ],
 )
 def test_what_else_a_student_does_costs_nothing(code):
@@ -205,9 +213,36 @@ def test_what_else_a_student_does_costs_nothing(code):
     assert alsnb.ridge.solve_row is alsnb.solve_row is not None
 
 
-def test_what_a_call_changes_is_put_back():
-    code = "def double(x):\n    np.isclose = lambda *a: True\n    return 0\n"
+PATCH = "def f(x):\n    np.isclose = lambda *a: True\n    return 0\n"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        PATCH.replace("f(", "double("),
+        PATCH + "import functools\ndouble = functools.partial(f)",
+        PATCH + "class Kind:\n    def __call__(self, x): return f(x)\ndouble = Kind()",
+        PATCH + "class double:\n    def __new__(self, x): return f(x)",
+        "class Own(np.ndarray):\n    def __array_function__(*a): return True\n"
+        "def double(x): return np.zeros(1).view(Own)",
+        "class Own(float):\n    def __array_function__(*a): return True\n"
+        "def double(x): return Own(0)",
+    ],
+)
+def test_checks_cannot_be_changed_by_a_call(code):
     assert marking.mark(TINY, [code]) == ("check", "twice two")
+
+
+def test_code_of_the_checks_cannot_be_changed():
+    code = "np.isclose.__wrapped__.__code__ = (lambda *a, **k: True).__code__\n"
+    assert marking.mark(TINY, [code + DOUBLE])[1].startswith("uses __code__ and __wrapped__")
+
+
+def test_results_stay_what_they_are():
+    array, masked = np.arange(3), np.ma.array([1, 2])
+    assert marking.plain(array) is array and marking.plain(TINY) is TINY
+    kept, pair = marking.plain([array, (masked, "x")])
+    assert kept is array and type(pair) is tuple and type(pair[0]) is np.ndarray
 
 
 @pytest.mark.parametrize(
@@ -223,6 +258,11 @@ def test_what_a_call_changes_is_put_back():
         ("def double(x):\n    return 4", "hidden", "other numbers"),
         ("def double(x):\n    raise ValueError('x' * 10**6)", "check", "…"),
         ("class E(Exception):\n    __str__ = None\nraise E", "answer", "E (line 3"),
+        ("def double(x):\n    return helper(x)", "check", "is it defined outside this exercise?"),
+        ("def double(x):\n    return [1][x]", "check", "(line 2 of your answer)"),
+        ("def double(x):\n    print(x)", "check", "'NoneType'"),
+        ("def double(x):\n    print(x)", "check", ": is a `return` missing?"),
+        ("raise ValueError([np.float64(np.nan)])", "answer", "ValueError: [nan] (line 1"),
     ],
 )
 def test_what_is_said(code, stage, message):
@@ -243,7 +283,7 @@ def test_setup_that_fails_is_not_the_students_fault():
 @pytest.fixture(scope="module")
 def handed_out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("class") / "new"
-    assert coursework.main(["hand-out", str(folder), "--seed", "7", "--install", "a/b"]) == 0
+    assert coursework.main(["hand-out", str(folder), "--seed", "7", "--colab", "a/b"]) == 0
     return folder
 
 
@@ -258,7 +298,7 @@ def code_cells(notebook):
 @each_notebook
 def test_no_solution_and_no_hidden_check_survives(path, handed_out):
     exercises = coursework.read_exercises(path)
-    copied = (handed_out / "exercises" / path.name).read_text(encoding="utf-8")
+    copied = (handed_out / "notebooks" / "exercises" / path.name).read_text(encoding="utf-8")
     cells = read(path).cells
     secret, known = set(), set()
     for cell in cells:
@@ -273,6 +313,23 @@ def test_no_solution_and_no_hidden_check_survives(path, handed_out):
     assert copied.count("replace this line by your answer") == len(exercises) - 1
 
 
+def test_no_secret_survives_anywhere(handed_out):
+    """Solutions, hidden checks and rubrics, as a whole, in any file of any kind."""
+    secrets = {"BEGIN SOLUTION", "BEGIN HIDDEN", "Model answer", "not accepted:", "coursework"}
+    for exercise in EXERCISES:
+        solution = coursework.SOLUTION.search(exercise.code("answer") or exercise.code("rubric"))
+        lines = solution[0].splitlines()[1:-1] if solution else []
+        secrets |= {"\n".join(lines)} if len(lines) > 2 else set()
+        secrets |= {exercise.code("hidden"), exercise.code("rubric")} - {""}
+    assert len(secrets) > 2 * len(EXERCISES) - 10
+    for path in handed_out.rglob("*"):
+        if path.suffix == ".ipynb":
+            text = "\n".join(cell.source for cell in read(path).cells)
+        else:
+            text = path.read_bytes().decode(errors="replace") if path.is_file() else ""
+        assert [secret for secret in secrets if secret in text] == [], path
+
+
 def lines_of(source):
     """Lines that say something."""
     return {line.strip() for line in source.splitlines() if len(line.strip()) > 8}
@@ -280,7 +337,7 @@ def lines_of(source):
 
 @each_notebook
 def test_students_copy(path, handed_out):
-    notebook = read(handed_out / "exercises" / path.name)
+    notebook = read(handed_out / "notebooks" / "exercises" / path.name)
     nbformat.validate(notebook)
     assert all(not c.outputs and c.execution_count is None for c in code_cells(notebook))
     assert "google.colab" in code_cells(notebook)[0].source
@@ -294,12 +351,12 @@ def test_students_copy(path, handed_out):
 def test_students_copies_run_to_the_first_blank(path, handed_out):
     namespace, number = {"__name__": "__main__"}, path.name[1]
     with pytest.raises(NotImplementedError, match=rf"exercise {number}\.1: replace"):
-        for cell in code_cells(read(handed_out / "exercises" / path.name)):
+        for cell in code_cells(read(handed_out / "notebooks" / "exercises" / path.name)):
             exec(compile(cell.source, "<cell>", "exec"), namespace)
 
 
 def test_students_copy_in_a_kernel(handed_out):
-    path = handed_out / "exercises" / PATHS[0].name
+    path = handed_out / "notebooks" / "exercises" / PATHS[0].name
     notebook = read(path)
     client = NotebookClient(notebook, timeout=120, kernel_name="python3")
     client.resources = {"metadata": {"path": str(path.parent)}}
@@ -313,7 +370,7 @@ def test_students_copy_in_a_kernel(handed_out):
 
 def test_chapters_are_handed_out_as_they_are(handed_out):
     for path in coursework.chapter_paths():
-        cells, copies = read(path).cells, read(handed_out / path.name).cells
+        cells, copies = read(path).cells, read(handed_out / "notebooks" / path.name).cells
         (extra,) = (cell for cell in copies if "google.colab" in cell.source)
         copies.remove(extra)
         assert [c.get("outputs") for c in cells] == [c.get("outputs") for c in copies]
@@ -333,11 +390,52 @@ def test_links_of_what_is_handed_out_lead_somewhere(handed_out):
     assert checked > 2 * len(PATHS)
 
 
-def test_nothing_else_is_handed_out(handed_out):
-    names = {path.name for path in handed_out.rglob("*") if path.is_file()}
-    wanted = {path.name for path in (*PATHS, *coursework.chapter_paths())}
-    assert names >= wanted and not [name for name in names - wanted if name.endswith(".py")]
-    assert "TEACHING.md" not in names
+def test_what_is_handed_out(handed_out):
+    names = {path.relative_to(handed_out) for path in handed_out.rglob("*") if path.is_file()}
+    same = {path.relative_to(ROOT) for path in (ROOT / "alsnb").rglob("*.py")}
+    same |= {path.relative_to(ROOT) for path in (ROOT / "tests" / "benchmarks").glob("*.csv")}
+    same |= {Path(name) for name in ("LICENSE", "pyproject.toml", "runtime.txt", ".gitignore")}
+    other = {path.relative_to(ROOT) for path in (*PATHS, *coursework.chapter_paths())}
+    other |= {Path(name) for name in ("README.md", "requirements.txt", "notebooks/notation.md")}
+    assert names >= same | other
+    assert {path.suffix for path in names - same - other} <= {".png", ".svg"}
+    assert all((handed_out / n).read_bytes() == (ROOT / n).read_bytes() for n in names - other)
+
+
+def test_files_that_chapters_read_are_handed_out(handed_out):
+    found = [
+        (path.parent / name).resolve()
+        for path in (handed_out / "notebooks").glob("*.ipynb")
+        for cell in code_cells(read(path))
+        for name in re.findall(r'"(\.\./[^"]+)"', cell.source)
+    ]
+    assert len(found) >= 2 and all(path.is_file() for path in found)
+    assert all(path.is_relative_to(handed_out.resolve()) for path in found)
+
+
+def test_students_readme(handed_out):
+    page = (handed_out / "README.md").read_text(encoding="utf-8")
+    command = re.compile(r"(?s)```sh\n(.*?)```")
+    assert command.findall(page) == command.findall((ROOT / "README.md").read_text("utf-8"))[:1]
+    for path in coursework.chapter_paths():
+        assert f"(notebooks/{path.name})" in page
+    needed = (handed_out / "requirements.txt").read_text(encoding="utf-8")
+    assert "jupyterlab==" in needed and needed.endswith("\n-e .\n")
+    assert not re.search("pytest|nbconvert|nbclient", needed)
+
+
+def test_the_cell_for_colab(handed_out, monkeypatch, tmp_path):
+    cell = code_cells(read(handed_out / "notebooks" / PATHS[0].name))[0]
+    done = []
+    monkeypatch.setattr(subprocess, "run", lambda command, check: done.append(command))
+    monkeypatch.setattr(os, "chdir", lambda folder: done.append(folder))
+    exec(cell.source, {})
+    assert done == []
+    monkeypatch.setitem(sys.modules, "google.colab", None)
+    exec(cell.source, {})
+    clone, install, folder = done
+    assert clone[:2] == ["git", "clone"] and clone[-2:] == ["a/b", "/content/course"]
+    assert install[-1] == "/content/course[fast,widgets]" and folder == "/content/course/notebooks"
 
 
 def test_no_work_is_overwritten(tmp_path, capsys):
@@ -389,10 +487,27 @@ def test_own_code(cells, own):
     assert coursework.own_code(section, TINY, known) == own
 
 
-def test_own_text():
-    cells = tiny_section("## Exercise 9.2\nWhy?", "*Your answer here.*\nSo.", "And *so*.")
-    assert coursework.own_text(cells) == "So.\n\nAnd *so*."
-    assert coursework.own_text(tiny_section("Why?", "*Your answer here.*")) == ""
+@pytest.mark.parametrize(
+    ("cells", "own"),
+    [
+        (["## Exercise 9.2\n\nWhy?", "*Your answer here.*\nSo.", "And *so*."], "So.\n\nAnd *so*."),
+        (["## Exercise 9.2\n\nWhy?\n\nSo.", "*Your answer here.*"], "So."),
+        (["## Exercise 9.2\n\nWhy? So.", "*Your answer here.*"], "Why? So."),
+        (["## Exercise 9.2\n\nWhy?", "*Your answer here.* So."], "So."),
+        (["## Exercise 9.2\n\nWhy?", "*Your answer here.*"], ""),
+    ],
+)
+def test_own_text(cells, own):
+    question = {"question": ["## Exercise 9.2\n\nWhy?"]}
+    exercise = marking.Exercise(**vars(TINY) | {"cells": question})
+    assert coursework.own_text(tiny_section(*cells), exercise) == own
+
+
+@each_notebook
+def test_questions_are_no_answers(path, handed_out):
+    parts = coursework.sections(read(handed_out / "notebooks" / "exercises" / path.name))
+    exercise = coursework.read_exercises(path)[-1]
+    assert exercise.written and coursework.own_text(parts[exercise.number], exercise) == ""
 
 
 # The command, on what may come back
@@ -442,6 +557,7 @@ def graded(tmp_path_factory):
         path.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, path)
     (given / "eve.ipynb").write_text('{"cells": [')
+    (given / "fay.py").write_text("2 * 2")
     temporary.mkdir()
     done = subprocess.run(
         [sys.executable, coursework.__file__, "grade", given, "--output", table, "--seed", "3"],
@@ -453,23 +569,24 @@ def graded(tmp_path_factory):
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert [*temporary.iterdir()] == [], "something is left behind"
     with open(table, encoding="utf-8-sig", newline="") as file:
-        rows = {(row["student"], row["exercise"]): row for row in csv.DictReader(file)}
+        rows = {(row["file"], row["exercise"]): row for row in csv.DictReader(file)}
     return rows, done.stdout, pids
 
 
 def test_right_answers(graded):
     rows, printed, _ = graded
-    own = [row for (student, _), row in rows.items() if student == "ann/02-derivation.ipynb"]
+    own = [row for (name, _), row in rows.items() if name == "ann/02-derivation.ipynb"]
     assert [row["points"] for row in own] == [row["of"] for row in own[:-1]] + [""]
+    assert {row["student"] for row in own} == {"ann"}
     assert {row["chapter"] for row in own} == {"02"} and own[-1]["message"] == "'=1+1, because."
-    assert "ann/02-derivation.ipynb: 13 of 13 points; to be marked by hand: 2.6" in printed
+    assert "ann/02-derivation.ipynb: 13 of 15 points; to be marked by hand: 2.6" in printed
 
 
 def test_wrong_answers(graded):
     rows, printed, _ = graded
     assert rows["bob-02.ipynb", "2.1"]["points"] == "0"
     row = rows["bob-02.ipynb", "2.2"]
-    assert (row["points"], row["of"]) == ("1.5", "3.0")
+    assert (row["points"], row["of"]) == ("1.5", "3")
     assert row["message"].startswith("visible checks passed; hidden: the factors of a row")
     row = rows["bob-02.ipynb", "2.3"]
     assert (row["points"], row["message"]) == ("0", "not answered")
@@ -490,7 +607,7 @@ def test_hostile_answers(graded):
     assert "MemoryError" in said["2.3"]
     assert said["2.5"].startswith("KeyboardInterrupt")
     points = [row["points"] for row in own.values()]
-    assert points == ["0", "0", "0", "3.0", "0", "0"]
+    assert points == ["0", "0", "0", "3", "0", "0"]
     assert not is_running(pids.read_text()), "a student's process is still there"
 
 
@@ -506,6 +623,7 @@ def test_a_broken_file(graded):
     row = graded[0]["eve.ipynb", ""]
     assert row["points"] == "0" and row["message"].startswith("not a readable notebook")
     assert "eve.ipynb: not a readable notebook" in graded[1]
+    assert re.search(r"passed over, not notebooks: \S+fay\.py\n", graded[1])
 
 
 @pytest.mark.parametrize("code", ["while True: pass", "import time\ntime.sleep(600)"])
@@ -543,7 +661,31 @@ def test_files_that_are_no_notebooks(tmp_path, content):
 def test_notebooks_without_exercises(tmp_path):
     nbformat.write(read(coursework.chapter_paths()[0]), tmp_path / "a.ipynb")
     (row,) = coursework.grade(tmp_path)
-    assert row["message"] == "has no exercises of this course in it"
+    assert row["message"] == "has none of the exercises that are graded"
+
+
+def test_some_exercises_of_one_notebook(tmp_path, capsys):
+    path, table = tmp_path / "gil.ipynb", tmp_path / "p.csv"
+    nbformat.write(submission({"2.5": RIGHT["2.5"], "2.6": "So."}), path)
+    arguments = ["grade", str(path), "--output", str(table), "--only"]
+    assert coursework.main([*arguments, "2.5,2.4,2.6"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("gil.ipynb: 2 of 7 points; to be marked by hand: 2.6\n")
+    assert len(table.read_text(encoding="utf-8").splitlines()) == 4
+    table.unlink()
+    assert coursework.main([*arguments, "2.5,2.9"]) == 1
+    assert "there is no exercise 2.9" in capsys.readouterr().err
+
+
+def test_a_line_says_what_is_not_graded():
+    row = {"file": "a.ipynb", "chapter": "01", "points": "", "of": 2.0}
+    row["message"] = coursework.NOT_GRADED + "no data"
+    rows = [row | {"exercise": "1.1"}, row | {"exercise": "1.2"}]
+    rows.append(row | {"exercise": "1.3", "message": "So."})
+    assert coursework.summary(rows) == (
+        "a.ipynb: 0 of 6 points; to be marked by hand: 1.3; "
+        "1.1, 1.2 NOT GRADED: the setup failed: no data"
+    )
 
 
 def test_missing_heading(tmp_path):

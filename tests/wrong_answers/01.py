@@ -51,7 +51,7 @@ def to_csr(users, movies, stars, n):
     return stars[order], movies[order], indptr
 
 
-# %% 1.3 answer: uses csr_array, sp, which is not accepted here
+# %% 1.3 answer: uses csr_array and sp, which are not accepted here
 def to_csr(users, movies, stars, n):
     R = sp.csr_array((stars, (users, movies)), shape=(n, movies.max() + 1))
     return R.data, R.indices, R.indptr
