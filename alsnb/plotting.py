@@ -86,7 +86,7 @@ def plot_cross_table(
     known = ratings.R[users][:, items].toarray()
     filled = predictions is not None
     title = "A model's job: fill the holes" if filled else "What is known, and what is not"
-    ax = _axes(ax, title, "", "user", (1 + 0.55 * len(items), 1.6 + 0.3 * len(users)))
+    ax = _axes(ax, title, "", "user id", (1 + 0.55 * len(items), 1.6 + 0.3 * len(users)))
     low, high = ratings.scale
     for (y, x), stars in np.ndenumerate(known):
         if stars:

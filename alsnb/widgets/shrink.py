@@ -100,16 +100,17 @@ def _draw_list(picture, titles, shrunk, counts):
 
 
 def _draw_errors(picture, k, errors, steps):
-    x, low, high = np.log1p(steps), errors.min(), errors.max()
-    best, room = int(np.argmin(errors)), 0.2 * (high - low) or 0.1
-    below = picture.axes(70, 252, 310, 148, (-0.2, x[-1] + 0.2), (low - 2 * room, high + room),
+    x, low, best = np.log1p(steps), errors.min(), int(np.argmin(errors))
+    span = (np.ptp(errors) or 1) / 200  # a log scale that begins so far above the lowest error
+    y, top = np.log1p((errors - low) / span), np.log1p(200)
+    ticks = {t: f"{low + span * np.expm1(t):.3f}" for t in np.linspace(0, top, 4)}
+    below = picture.axes(70, 252, 310, 148, (-0.2, x[-1] + 0.2), (-0.4 * top, 1.2 * top),
                          xticks={np.log1p(n): f"{n}" for n in (0, 1, 4, 20, 100, 1000)},
-                         yticks={low: f"{low:.3f}", high: f"{high:.3f}"}, xlabel="k",
-                         title="Validation RMSE")  # fmt: skip
-    below.line(np.column_stack([x, errors]), ORANGE, 2)
-    below.text(x[best], low, f"lowest at k = {steps[best]:g}", dy=20, dx=-12, anchor="start")
+                         yticks=ticks, xlabel="k", title="Validation RMSE, low end stretched")  # fmt: skip
+    below.line(np.column_stack([x, y]), ORANGE, 2)
+    below.text(x[best], 0, f"lowest at k = {steps[best]:g}", dy=20, dx=-12, anchor="start")
     at = steps.index(k)
-    below.dots([[x[at], errors[at]]], INK, 6)
+    below.dots([[x[at], y[at]]], INK, 6)
 
 
 class ShrinkIt(Widget):
