@@ -106,7 +106,8 @@ def _draw_errors(picture, k, errors, steps):
     ticks = {t: f"{low + span * np.expm1(t):.3f}" for t in np.linspace(0, top, 4)}
     below = picture.axes(70, 252, 310, 148, (-0.2, x[-1] + 0.2), (-0.4 * top, 1.2 * top),
                          xticks={np.log1p(n): f"{n}" for n in (0, 1, 4, 20, 100, 1000)},
-                         yticks=ticks, xlabel="k", title="Validation RMSE, low end stretched")  # fmt: skip
+                         yticks=ticks, xlabel="k",
+                         title="Validation RMSE, low end stretched")  # fmt: skip
     below.line(np.column_stack([x, y]), ORANGE, 2)
     below.text(x[best], 0, f"lowest at k = {steps[best]:g}", dy=20, dx=-12, anchor="start")
     at = steps.index(k)
