@@ -957,6 +957,27 @@ def plot_newcomers(ks, curves: dict, title: str, *, ax: Axes | None = None) -> A
     return ax
 
 
+def plot_gaps(names, gaps: dict, title: str, *, xlabel="RMSE above (stars)",
+              ax: Axes | None = None) -> Axes:  # fmt: skip
+    """How far candidates are behind a choice: a row for each, with one standard error.
+
+    `gaps` maps a label to (mean, standard error) of each candidate.
+    """
+    ax = _axes(ax, title, xlabel, size=(7.2, 1.4 + 0.3 * len(names)))
+    ax.plot([0, 0], [-0.45, len(names) - 0.4], color=GREY, lw=1)
+    shifts = np.linspace(-0.14, 0.14, len(gaps))
+    for (label, (mean, spread)), shift, colour in zip(
+        gaps.items(), shifts, (PURPLE, BLUE), strict=True
+    ):
+        places = np.arange(len(names)) + shift
+        ax.errorbar(mean, places, xerr=spread, fmt="o", color=colour, ms=5, lw=1.5)
+        ax.annotate(label, (mean[0], places[0]), (mean[0], -0.45), color=colour, ha="center",
+                    va="bottom")  # fmt: skip
+    ax.set_yticks(range(len(names)), names)
+    ax.set(ylim=(len(names) - 0.4, -1.2))
+    return ax
+
+
 def plot_drift(share, gaps: dict, tolerated: float = 0.01, *, ax: Axes | None = None) -> Axes:
     """How far models fall behind a new fit, over the share of ratings that came after them."""
     title = "Updating both sides stays within a hundredth of a star"
@@ -979,9 +1000,10 @@ def plot_drift(share, gaps: dict, tolerated: float = 0.01, *, ax: Axes | None = 
 def plot_explanations(shares, items, rated, bases=None, *, ax: Axes | None = None) -> Axes:
     """What each rating adds to the predictions of some items, or takes from them, as stacked bars.
 
-    `shares` (n_items × n_ratings) are those of `Factorization.explain`, in stars; `items` and
-    `rated` label its rows and columns; with `bases`, labels say what the score was and is. Ratings
-    are in the order of their influence; the least influential beyond eight are one grey part.
+    `shares` (n_items × n_ratings) are those of `Factorization.explain`, in stars; a black tick is
+    their sum. `items` and `rated` label rows and columns; with `bases`, labels say what the score
+    was and is. Ratings are in the order of their influence; the least influential beyond eight are
+    one grey part.
     """
     shares, labels, rated = np.asarray(shares, float), list(items), list(rated)
     if bases is not None:
@@ -1006,6 +1028,9 @@ def plot_explanations(shares, items, rated, bases=None, *, ax: Axes | None = Non
             ax.barh(places, parts[:, k], left=starts[:, k], color=colour, ec="white", lw=0.5,
                     label=label if sign > 0 else None)  # fmt: skip
     ax.axvline(0, color=GREY, lw=1)
+    sums = shares.sum(axis=1)
+    ax.vlines(sums, places - 0.48, places + 0.48, color="black", lw=2)
+    ax.annotate("sum", (sums[0], -0.48), (0, 2), textcoords="offset points", ha="center")
     ax.set_yticks(places, labels)
     ax.invert_yaxis()
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5),

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb, to_rgba
 
 from alsnb import Ratings, make_low_rank_ratings, plotting
@@ -71,6 +72,11 @@ DRAWINGS = {
         {"a": (np.ones(3), np.zeros(3)), "b": (np.ones(3), np.ones(3))},
         "Fewer errors",
     ),
+    "plot_gaps": (
+        ["A", "B"],
+        {"one": ([0.1, 0.0], [0.02, 0.0]), "ten": ([0.0, 0.3], [0.1, 0.1])},
+        "A",
+    ),
     "plot_drift": ([10, 30], {"a": [0.02, 0.03], "b": [0.01, 0.02], "c": [0.0, 0.002]}),
     "plot_search": (FOUND.query("n_factors == 2"), "lambda_reg", "Small is best"),
     "plot_landscape": (FOUND, "Five is best"),
@@ -116,7 +122,12 @@ def test_manners(name):
     before = dict(matplotlib.rcParams)
     ax = plot(*arguments)
     assert plt.get_fignums() == [1] and ax.get_title()
-    if name in ("plot_gantt", "plot_ladder", "plot_explanations"):  # whose rows are named
+    if name in (
+        "plot_gantt",
+        "plot_ladder",
+        "plot_explanations",
+        "plot_gaps",
+    ):  # whose rows are named
         assert ax.get_xlabel() and [tick.get_text() for tick in ax.get_yticklabels()]
     elif name in ("plot_cross_table", "plot_baselines", "plot_groups", "plot_residuals"):
         assert ax.get_ylabel() and [tick.get_text() for tick in ax.get_xticklabels()]
@@ -415,6 +426,8 @@ def test_explanations_stack_what_adds_and_what_takes():
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["A", "B"]
     low, high = ax.get_xlim()
     assert low < -0.3 and high > 0.5 and ax.yaxis_inverted()
+    (ticks,) = (one for one in ax.collections if isinstance(one, LineCollection))
+    assert np.allclose([tick[0, 0] for tick in ticks.get_segments()], [0.4, -0.3])
 
 
 def test_explanations_group_what_counts_least():
@@ -448,6 +461,17 @@ def test_premiere_says_when_half_of_the_lists_have_it():
     assert [line.tolist() for line in lines(ax)[1:]] == [
         [[1, 0], [2, 4], [3, 5], [4, 9]], [[1, 0], [2, 0], [3, 1], [4, 6]]
     ]  # fmt: skip
+
+
+def test_gaps_have_their_errors_and_a_line_at_zero():
+    names, gaps, title = DRAWINGS["plot_gaps"]
+    ax = plotting.plot_gaps(names, gaps, title)
+    zero, *dots = lines(ax)
+    assert (zero[:, 0] == 0).all()
+    assert [list(line[:, 0]) for line in dots] == [mean for mean, _ in gaps.values()]
+    bars = [np.ptp([part[:, 0] for part in one.get_segments()], axis=1) for one in ax.collections]
+    assert np.allclose(bars, [2 * np.array(spread) for _, spread in gaps.values()])
+    assert [text.get_text() for text in ax.texts] == list(gaps)
 
 
 def test_drift_has_no_title_that_is_not_so():

@@ -88,7 +88,8 @@ def draw_premiere(listed: np.ndarray, raters, curve: np.ndarray, k: int) -> Pict
     low = places[:, 1].max() + 24
     picture.text(8, low, f"a dot for each of {n} users", anchor="start")
     picture.text(185, low, "on the list", BLUE, anchor="start", bold=True)
-    picture.text(265, low, "gave five stars", PURPLE, anchor="start", bold=True)
+    picture.text(265, low, "not on it", anchor="start", bold=True, opacity=0.6)
+    picture.text(335, low, "gave five stars", PURPLE, anchor="start", bold=True)
     left = _STEP * _COLUMNS + 80
     frame = picture.axes(
         left, 34, 250, height - 90, (0, MOST), (0, 1.04 * n),

@@ -19,7 +19,7 @@ def withdraw(covariance, x, y, r):
     return after, x - after @ y * (r - y @ x)
 
 
-# %% 6.2 check: Σ must grow
+# %% 6.2 check: A⁻¹ must grow
 def withdraw(covariance, x, y, r):
     step = covariance @ y
     after = covariance - np.outer(step, step) / (1 + y @ step)  # adds the rating once more
