@@ -335,7 +335,7 @@ def test_what_teaching_assigns_are_the_exercises():
 
 def test_names_of_notation_exist():
     names = set(re.findall(r"`([\w.]+)(?:\(R\))?`", NOTATION)) - {"i", "j", "r", "x", "Y", "Y_i"}
-    names -= {"R", "R_items", "ratings.R", "R.data", "baseline", "D", "Sigma", "alsnb.plotting"}
+    names -= {"R", "R_items", "ratings.R", "R.data", "baseline", "D", "A_inverse", "alsnb.plotting"}
     fields = {field.name for field in dataclasses.fields(alsnb.ALS)}
     arguments = {*inspect.signature(alsnb.damped_means).parameters}
     arguments |= {*inspect.signature(alsnb.gradient_descent).parameters}
