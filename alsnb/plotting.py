@@ -453,7 +453,8 @@ def plot_landscape(found, title: str, *, x="lambda_reg", y="n_factors", xlabel="
                    ylabel="factors", ax: Axes | None = None) -> Axes:  # fmt: skip
     """Validation error of each pair of two settings, as a heat map, the lowest framed.
 
-    `found` is a table of `grid_search` with one row for each pair.
+    `found` is a table of `grid_search` with one row for each pair. The best of each row of the map
+    has a thin frame.
     """
     heat = found.pivot_table(index=y, columns=x, values="validation_rmse")
     ax = _axes(ax, title, xlabel, ylabel, (6.4, 3.4))
@@ -464,9 +465,9 @@ def plot_landscape(found, title: str, *, x="lambda_reg", y="n_factors", xlabel="
         ax.text(column, row, f"{value:.3f}", ha="center", va="center",
                 color="white" if value > low + 0.12 else "black",
                 weight="bold" if best else "normal")  # fmt: skip
-        if best:
+        if value == values[row].min():
             place = (column - 0.47, row - 0.46), 0.94, 0.92
-            ax.add_patch(plt.Rectangle(*place, fill=False, ec="black", lw=2))
+            ax.add_patch(plt.Rectangle(*place, fill=False, ec="black", lw=2 if best else 0.8))
     ax.set_xticks(range(heat.shape[1]), [f"{value:g}" for value in heat.columns])
     ax.set_yticks(range(heat.shape[0]), [f"{value:g}" for value in heat.index])
     return ax

@@ -537,8 +537,10 @@ def test_landscape_writes_each_error_and_frames_the_lowest():
     np.testing.assert_array_equal(image.get_array(), want)
     written = {text.get_position(): text.get_text() for text in ax.texts}
     assert written == {(c, r): f"{value:.3f}" for (r, c), value in np.ndenumerate(want)}
-    (frame,) = ax.patches
-    assert np.allclose(frame.get_center(), (0, 1))  # λ = 1, f = 5
+    rows = [(c, r) for r, c in enumerate(want.argmin(axis=1))]
+    assert np.allclose([frame.get_center() for frame in ax.patches], rows)
+    thickest = max(ax.patches, key=lambda frame: frame.get_linewidth())
+    assert np.allclose(thickest.get_center(), (0, 1))  # λ = 1, f = 5
 
 
 def test_choices_are_the_lowest_of_each_fold():

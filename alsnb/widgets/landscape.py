@@ -12,7 +12,7 @@ from ..plotting import BLUE, GREEN, ORANGE
 from .base import Widget, choice
 from .picture import INK, Picture
 
-_CELL = 50, 42  # px of a cell of the map
+_CELL = 50, 52  # px of a cell of the map
 _REACH = 0.2  # stars above the lowest error, where colours and axes end
 
 
@@ -89,31 +89,32 @@ def draw(penalty: str, land: ErrorMap, place: tuple[int, int], opened: dict | No
     _draw_map(picture, penalty, land, place)
     low = land.validation.min()
     a, b = place
+    for part, error, x, anchor in (
+        ("training", land.train[place], 478, "start"),
+        ("validation", land.validation[place], 740, "end"),
+    ):
+        colour = BLUE if part == "training" else ORANGE
+        picture.text(x, 26, f"{part} {error:.3f}", colour, size=14, anchor=anchor, bold=True)
     cuts = (
-        ("λ", np.array(land.lambdas), np.s_[:, b], a, 30),
-        ("f", np.array(land.factors), np.s_[a, :], b, 206),
+        (f"λ, at f = {land.factors[b]}", np.array(land.lambdas), np.s_[:, b], a, 46),
+        (f"f, at λ = {land.lambdas[a]:g}", np.array(land.factors), np.s_[a, :], b, 214),
     )
     for name, values, cut, k, y in cuts:
         limits = values[0] / 1.15, values[-1] * 1.15
         top = max(1.3, low + _REACH)
         axes = picture.axes(
-            478, y, 262, 106, limits, (0.4, top), xlabel=name, xlog=True,
+            478, y, 262, 112, limits, (0.4, top), xlabel=name, xlog=True,
             xticks=values, yticks=[0.4, 0.6, 0.8, 1.0, 1.2],
         )  # fmt: skip
-        for part, errors, colour in (
-            ("training", land.train[cut], BLUE),
-            ("validation", land.validation[cut], ORANGE),
-        ):
+        for errors, colour in ((land.train[cut], BLUE), (land.validation[cut], ORANGE)):
             axes.line(np.column_stack([values, errors]), colour, 2.5)
             axes.dots([[values[k], errors[k]]], colour, 5)
-            text = f"{part} {errors[k]:.3f}"
-            x, anchor = (478, "start") if part == "training" else (740, "end")
-            picture.text(x, y - 8, text, colour, size=14, anchor=anchor, bold=True)
+    below = 62 + _CELL[1] * len(land.factors) + 32
     if opened is not None:
         text = f"test {opened['test']:.3f}, used"
-        picture.text(60, 350, text, GREEN, size=18, anchor="start", bold=True)
+        picture.text(60, below, text, GREEN, size=18, anchor="start", bold=True)
     else:
-        picture.text(60, 350, "test: closed", INK, size=14, anchor="start", opacity=0.7)
+        picture.text(60, below, "test: closed", INK, size=14, anchor="start", opacity=0.7)
     return picture
 
 
@@ -133,7 +134,7 @@ def _draw_map(picture, penalty, land, place):
             text = f"{error:.3f}"
             picture.text(x + wide / 2 - 1, y + high / 2 + 3, text, size=12, bold=here)
             if here:
-                picture.text(x + wide / 2 - 1, y + high - 4, "★ best", size=9)
+                picture.text(x + wide / 2 - 1, y + high / 2 + 17, "★ best", size=9)
             if a == 0:
                 label = f"f = {f}" if b == 0 else f"{f}"
                 picture.text(left - 6, y + high / 2 + 3, label, size=11, anchor="end")
