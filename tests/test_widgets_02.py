@@ -142,9 +142,18 @@ def test_long_gradient_steps_raise_J_and_run_away_without_a_warning():
         for _ in range(40):
             hand.press("Gradient step")
     assert "ran away" in hand.report and np.all(np.isfinite(hand.path))
-    assert len(strokes(parsed(hand), PURPLE)) == 41
+    assert len(strokes(parsed(hand), PURPLE)) == 41 + 1  # the next one is drawn ahead
     assert "nan" not in hand._drawn.value and "inf" not in hand._drawn.value
     assert hand.picture().png()[:4] == b"\x89PNG"
+
+
+def test_the_next_gradient_step_is_drawn_ahead():
+    hand, drawn = AlternateByHand(), []
+    for alpha in (0.1, 0.2):
+        hand.alpha.value = alpha
+        drawn.append(strokes(parsed(hand), PURPLE))
+        assert len(drawn[-1]) == 1
+    assert not np.allclose(drawn[0][0], drawn[1][0])
 
 
 # The bowl of one row

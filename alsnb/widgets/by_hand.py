@@ -104,8 +104,8 @@ def describe(moves, path, r: float, lam: float) -> str:
     return f"{here}. {said}."
 
 
-def draw(moves, path, r: float, lam: float) -> Picture:
-    """Draw the landscape with the path, and J after each step."""
+def draw(moves, path, r: float, lam: float, alpha: float) -> Picture:
+    """Draw the landscape with the path and, thin, the next gradient step; and J after each step."""
     picture = Picture(740, 430)
     picture.text(56, 16, "J from above, and your path", anchor="start", bold=True, size=14)
     ticks = (-2, -1, 0, 1, 2)
@@ -116,6 +116,8 @@ def draw(moves, path, r: float, lam: float) -> Picture:
         land.text(u, v, "★", GREEN, size=20, dy=7)
     if abs(r) > lam:
         land.text(0, 0, "×", size=20, dy=6, opacity=0.7)
+    next_step = move("Gradient step", *path[-1], r, lam, alpha)
+    land.line(np.clip([path[-1], next_step], -3 * REACH, 3 * REACH), PURPLE, 1.5, dash=True)
     seen = np.clip(path, -3 * REACH, 3 * REACH)
     for k, kind in enumerate(moves):
         new = k == len(moves) - 1
@@ -215,4 +217,5 @@ class AlternateByHand(Widget):
 
     def picture(self) -> Picture:
         """Return the landscape with the path, and J after each step."""
-        return draw(self.moves, self.path, self.r.value, self.lam.value)
+        settings = self.r.value, self.lam.value, self.alpha.value
+        return draw(self.moves, self.path, *settings)
