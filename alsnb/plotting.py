@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap, PowerNorm
 
 from .ratings import Ratings, check_ratings, count_ratings, damped_means, rows_of
@@ -285,15 +286,18 @@ def plot_history(histories: dict, title: str, *, xlabel="iteration", ylabel="RMS
 def plot_errors_by_factors(results, baselines, title: str, *, ax: Axes | None = None) -> Axes:
     """Held-out RMSE against f, a line for each λ (thicker: more), and lines for the baselines.
 
-    `results` is the table of `grid_search`, of which the last iteration of each fit is drawn;
-    `baselines` maps names to RMSE, the highest first.
+    A dot marks the lowest error; the lines of other λ are paler. `results` is the table of
+    `grid_search`, of which the last iteration of each fit is drawn; `baselines` maps names to
+    RMSE, the highest first.
     """
     last = results[results["n_iterations"] == results["n_iterations"].max()]
     last = last.sort_values("n_factors")
+    lowest = last.loc[last["validation_rmse"].idxmin()]
     ax = _axes(ax, title, "f, the number of factors (log scale)", "held-out RMSE (stars)",
                (7.2, 4.6))  # fmt: skip
     for width, (value, rows) in enumerate(last.groupby("lambda_reg"), start=1):
-        ax.plot(rows["n_factors"], rows["validation_rmse"], color=ORANGE, lw=0.7 * width)
+        ax.plot(rows["n_factors"], rows["validation_rmse"], color=ORANGE, lw=0.7 * width,
+                alpha=1 if value == lowest["lambda_reg"] else 0.5)  # fmt: skip
         ax.annotate(f"λ = {value:g}", rows[["n_factors", "validation_rmse"]].iloc[-1], (8, 0),
                     textcoords="offset points", va="center")  # fmt: skip
     factors = last["n_factors"].unique()
@@ -302,6 +306,11 @@ def plot_errors_by_factors(results, baselines, title: str, *, ax: Axes | None = 
         ax.annotate(name, (factors[0] if above else factors[-1], value), (0, 7 if above else -5),
                     textcoords="offset points", color=GREY, ha="left" if above else "right",
                     va="bottom" if above else "top")  # fmt: skip
+    where = lowest["n_factors"], lowest["validation_rmse"]
+    ax.plot(*where, "o", color=ORANGE, ms=9, mec="white")
+    ax.annotate(f"lowest: λ = {lowest['lambda_reg']:g}, f = {where[0]:g}", where, (-4, -9),
+                textcoords="offset points", va="top", weight="bold")  # fmt: skip
+    ax.margins(y=0.1)
     ax.set(xscale="log", xlim=(0.85 * factors[0], 1.1 * factors[-1]))
     ax.set_xticks(factors, [f"{f}" for f in factors])
     ax.minorticks_off()
@@ -737,8 +746,12 @@ def plot_factor_map(
 
 
 def _label_dots(ax, points, labelled, names):
-    """Write names beside their dots, as far as there is room."""
+    """Write names beside their dots, as far as there is room.
+
+    A thin line leads to a name that is not to the left or right of its dot.
+    """
     ax.figure.draw_without_rendering()  # so that axes and texts have sizes
+    ax.figure.set_layout_engine("none")  # and keep them
     pixels = ax.transData.transform(points)
     per_point = ax.figure.dpi / 72
     texts = [
@@ -748,13 +761,20 @@ def _label_dots(ax, points, labelled, names):
     ]  # fmt: skip
     sizes = [text.get_window_extent().size for text in texts]
     limits = ax.bbox.extents
-    corners = place_labels(pixels[labelled], sizes, pixels, limits, gap=5 * per_point, clear=1.3)
-    for text, corner, j in zip(texts, corners, labelled, strict=True):
+    gap = 5 * per_point
+    limits = np.add(limits, (0, 0, 12 * gap, 0))  # to the right of the axes there is room, too
+    corners = place_labels(pixels[labelled], sizes, pixels, limits, gap=gap, rings=4, clear=1.1)
+    leaders = []
+    for text, corner, size, j in zip(texts, corners, sizes, labelled, strict=True):
         if corner is None:
             text.remove()
-        else:
-            text.set_position((corner - pixels[j]) / per_point)
-            text.set_in_layout(False)
+            continue
+        text.set_position((corner - pixels[j]) / per_point)
+        edge = np.clip(pixels[j], corner, corner + size)
+        beside = edge[1] == pixels[j, 1] and abs(edge[0] - pixels[j, 0]) < 1.5 * gap
+        if not beside:
+            leaders.append(ax.transData.inverted().transform([pixels[j], edge]))
+    ax.add_collection(LineCollection(leaders, color=GREY, lw=0.8, zorder=1), autolim=False)
 
 
 def place_labels(
@@ -824,7 +844,7 @@ def short_title(title: str, width: int = 36) -> str:
     >>> short_title("Godfather, The (1972)")
     'The Godfather'
     """
-    title = re.sub(r"( \(.*\))? \(\d{4}\)$", "", str(title))
+    title = re.sub(r"( or: .*)?( \(.*\))? \(\d{4}\)$", "", str(title))
     title = re.sub(r"^(.*), (The|An?|Il|La|Les?|Das)$", r"\2 \1", title)
     return title if len(title) <= width else title[: width - 1].rstrip(" ,:") + "…"
 

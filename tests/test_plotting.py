@@ -337,11 +337,15 @@ def test_push_through_is_to_scale():
 
 def test_errors_by_factors_are_those_of_the_last_iteration():
     ax = plotting.plot_errors_by_factors(*DRAWINGS["plot_errors_by_factors"])
-    little, much, mean = ax.get_lines()
+    little, much, mean, lowest = ax.get_lines()
     assert little.get_xydata().tolist() == [[2, 1.5], [4, 2.0]]
     assert much.get_xydata().tolist() == [[2, 1.0], [4, 1.2]]
     assert little.get_linewidth() < much.get_linewidth() and set(mean.get_ydata()) == {1.1}
-    assert [text.get_text() for text in ax.texts] == ["λ = 0.1", "λ = 10", "the mean"]
+    assert [text.get_text() for text in ax.texts] == [
+        "λ = 0.1", "λ = 10", "the mean", "lowest: λ = 10, f = 2"
+    ]  # fmt: skip
+    assert lowest.get_xydata().tolist() == [[2, 1.0]]
+    assert little.get_alpha() < much.get_alpha() == 1
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["2", "4"]
 
 
@@ -372,6 +376,12 @@ def test_factor_map_names_its_groups_and_the_ends_of_its_axes():
     assert apart.all(), "names lie on one another"
     x, y = ax.transData.transform(points).T[..., None]
     assert not ((x > left) & (x < right) & (y > low) & (y < high)).any(), "a name covers a dot"
+    leaders = np.array(ax.collections[0].get_segments())
+    assert len(leaders) and np.isclose(leaders[:, :1], points).all(axis=2).any(axis=1).all()
+    tips = ax.transData.transform(leaders[:, 1])
+    touched = (tips[:, :1] > left - 0.1) & (tips[:, :1] < right + 0.1)
+    touched &= (tips[:, 1:] > low - 0.1) & (tips[:, 1:] < high + 0.1)
+    assert touched.any(axis=1).all(), "a line leads from a dot to no name"
 
 
 def test_labels_lie_beside_their_points_or_nowhere():
@@ -400,6 +410,7 @@ def test_a_label_can_be_nearest_to_its_own_point():
 @pytest.mark.parametrize(
     ("title", "short"),
     [
+        ("Dr. Strangelove or: How I Learned to Stop Worrying (1963)", "Dr. Strangelove"),
         ("Star Wars (1977)", "Star Wars"),
         ("Godfather, The (1972)", "The Godfather"),
         ("Postino, Il (1994)", "Il Postino"),
