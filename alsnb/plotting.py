@@ -887,6 +887,7 @@ def plot_ladder(seconds: dict, title: str, *, reference=(), ax: Axes | None = No
 
     Time is on a logarithmic scale, where equal factors are equally long. A rung that takes longer
     than the one above it is pale; those in `reference`, with which the others compare, are grey.
+    Axes that share x have room for the times of all.
     """
     ax = _axes(ax, title, "milliseconds per iteration", size=(7.2, 0.8 + 0.4 * len(seconds)))
     times = 1e3 * np.array(list(seconds.values()))
@@ -904,7 +905,8 @@ def plot_ladder(seconds: dict, title: str, *, reference=(), ax: Axes | None = No
                 ha=side, va="center",
             )  # fmt: skip
     ticks = np.outer(10.0 ** np.arange(-3, 7), [1, 3]).ravel()
-    low, high = times.min() / 2, times.max() * 2
+    drawn = [other.dataLim for other in ax.get_shared_x_axes().get_siblings(ax) if other.has_data()]
+    low, high = min(box.x0 for box in drawn) / 2, max(box.x1 for box in drawn) * 2.5
     _log_ticks(ax, ticks[(ticks >= low) & (ticks <= high)])
     ax.set(xlim=(low, high), ylim=(len(times) - 0.5, -0.5))
     ax.set_yticks(range(len(times)), list(seconds))

@@ -530,6 +530,14 @@ def test_ladder_compares_each_rung_with_the_one_above_and_the_first():
     assert ax.patches[0].get_facecolor() != ax.patches[3].get_facecolor()
 
 
+def test_ladders_that_share_an_axis_have_room_for_both():
+    _, axes = plt.subplots(1, 2, sharex=True)
+    for ax, seconds in zip(axes, ({"a": 0.3, "b": 0.004}, {"a": 0.9, "b": 0.02}), strict=True):
+        plotting.plot_ladder(seconds, "Both", ax=ax)
+    for ax in axes:
+        assert ax.get_xlim() == pytest.approx((2, 2250))
+
+
 # Chapter 05
 
 

@@ -163,6 +163,15 @@ def test_report_is_the_schedule_of_the_packages_costs(queue, R, order, cut):
     assert waiting == pytest.approx(100 * (1 - speed_up / 5), abs=0.6)
     assert queue.report.startswith(f"5 workers, 32 ranges of equal {cut}, {order}:")
     assert found[0] <= min(found[1:]) + 0.01
+    assert queue.speed_up == pytest.approx(speed_up)
+
+
+def test_amdahls_law_has_a_word_when_something_is_not_shared(queue):
+    for serial in (0, 10):
+        queue.serial.value = serial
+        assert ("Amdahl" in queue.report) == ("Amdahl" in queue.picture().svg("")) == (serial > 0)
+    queue.serial.value = 0
+    assert f". The longest range allows {queue.limits[1]:.2f}. " in queue.report
 
 
 def test_speed_ups_of_all_workers(queue):

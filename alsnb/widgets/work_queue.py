@@ -145,16 +145,16 @@ def draw_queue(plan: Schedule, n_workers: int, serial: float, speeds, most: floa
     top = 1.08 * limit[-1]
     step = next(step for step in (0.25, 0.5, 1, 2, 4, 8) if top / step <= 9)
     plot = picture.axes(
-        520, 34, 260, 260, (0, len(speeds) + 0.8), (0, top), xlabel="workers",
+        530, 34, 250, 260, (0, len(speeds) + 0.8), (0, top), xlabel="workers", ylabel="speed-up",
         title=f"Speed-up of {n_workers}: {speeds[n_workers - 1]:.2f}",
         xticks=[1, *range(8, len(speeds) + 1, 8)], yticks=np.arange(0, top, step),
     )  # fmt: skip
     plot.line(np.column_stack([workers, limit]), INK, 1.5, opacity=0.6)
-    labels = [(limit[-1], "Amdahl's law", INK)]
-    if most < top:
+    labels = [(limit[-1], "Amdahl's law" if serial else "if nobody waits", INK)]
+    plot.line(np.column_stack([workers, speeds]), ORANGE, 4)
+    if most < top:  # on the workers' line, which it often meets
         plot.line([[0, most], [workers[-1], most]], PURPLE, dash=True)
         labels.append((most, "longest range", PURPLE))
-    plot.line(np.column_stack([workers, speeds]), ORANGE, 2)
     plot.dots([[n_workers, speeds[n_workers - 1]]], ORANGE, 6)
     labels.append((speeds[-1], "these workers", ORANGE))
     places = spread([float(plot.y(value)) for value, *_ in labels], 16)
@@ -233,14 +233,20 @@ class WorkQueue(Widget):
         return 1 / (serial + (1 - serial) * last), 1 / (serial + (1 - serial) * longest)
 
     @property
+    def speed_up(self) -> float:
+        """How many times as fast as one worker these are."""
+        return float(self.limits[0][self.workers.value - 1])
+
+    @property
     def report(self) -> str:
         """How fast these workers are, what would be possible, and how long they wait."""
-        n, (speeds, most) = self.workers.value, self.limits
+        n, serial, most = self.workers.value, self.serial.value / 100, self.limits[1]
+        law = f"Amdahl's law allows {amdahl(serial, n):.2f}, the" if serial else "The"
         return (
             f"{n} worker{'s' * (n > 1)}, {self.ranges.value} ranges of equal {self.cut.value}, "
-            f"{self.order.value}: speed-up {speeds[n - 1]:.2f}. Amdahl's law allows "
-            f"{amdahl(self.serial.value / 100, n):.2f}, the longest range {most:.2f}. "
-            f"Workers wait {1 - speeds[n - 1] / n:.0%} of the time."
+            f"{self.order.value}: speed-up {self.speed_up:.2f}. "
+            f"{law} longest range {'' if serial else 'allows '}{most:.2f}. "
+            f"Workers wait {1 - self.speed_up / n:.0%} of the time."
         )
 
     def picture(self) -> Picture:
