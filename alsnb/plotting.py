@@ -906,7 +906,7 @@ def plot_ladder(seconds: dict, title: str, *, reference=(), ax: Axes | None = No
             )  # fmt: skip
     ticks = np.outer(10.0 ** np.arange(-3, 7), [1, 3]).ravel()
     drawn = [other.dataLim for other in ax.get_shared_x_axes().get_siblings(ax) if other.has_data()]
-    low, high = min(box.x0 for box in drawn) / 2, max(box.x1 for box in drawn) * 2.5
+    low, high = min(box.x0 for box in drawn) / 3, max(box.x1 for box in drawn) * 4
     _log_ticks(ax, ticks[(ticks >= low) & (ticks <= high)])
     ax.set(xlim=(low, high), ylim=(len(times) - 0.5, -0.5))
     ax.set_yticks(range(len(times)), list(seconds))
