@@ -883,33 +883,26 @@ def plot_row_ranges(n_users=12, n_items=9, n_ranges=3, *, ax: Axes | None = None
 
 
 def plot_ladder(seconds: dict, title: str, *, reference=(), ax: Axes | None = None) -> Axes:
-    """Seconds of ever better ways to do the same: each bar is the gain over the rung above.
+    """Seconds of ever better ways to do the same: bars, and at their ends the gain over the last.
 
-    Time is on a logarithmic scale, where equal factors are equally long. A rung that takes longer
-    than the one above it is pale; those in `reference`, with which the others compare, are grey.
-    Axes that share x have room for the times of all.
+    Time is on a logarithmic scale, where equal factors are equally long. Ways in `reference`, with
+    which the others compare, come last, in grey and without a gain. Axes that share x have room
+    for the times of all.
     """
-    ax = _axes(ax, title, "milliseconds per iteration", size=(7.2, 0.8 + 0.4 * len(seconds)))
-    times = 1e3 * np.array(list(seconds.values()))
-    for y, (name, taken) in enumerate(zip(seconds, times, strict=True)):
-        colour, before = GREY if name in reference else PURPLE, times[max(y - 1, 0)]
-        ax.barh(y, taken - before, left=before, color=colour, alpha=0.4 if taken > before else 1)
-        ax.plot(taken, y, "o", color=colour, ms=7)
-        ax.plot([taken, taken], [y, min(y + 1, len(times) - 1)], color=colour, lw=1, zorder=0)
-        text = f"{before / taken:.{1 if taken <= before else 2}f} ×" if y else ""
-        text += f", in all {times[0] / taken:.{1 if times[0] < 10 * taken else 0}f} ×" * (y > 1)
-        sides = (min, -8, "right", f"{taken:.{0 if taken >= 10 else 1}f}"), (max, 8, "left", text)
-        for end, shift, side, words in sides:
-            ax.annotate(
-                words, (end(before, taken), y), (shift, 0), textcoords="offset points",
-                ha=side, va="center",
-            )  # fmt: skip
-    ticks = np.outer(10.0 ** np.arange(-3, 7), [1, 3]).ravel()
+    ax = _axes(ax, title, "milliseconds per iteration", size=(7.2, 0.8 + 0.35 * len(seconds)))
+    names = sorted(seconds, key=lambda name: name in reference)
+    times = 1e3 * np.array([seconds[name] for name in names])
+    ax.set_xscale("log")
+    ax.barh(names, times, color=[GREY if name in reference else PURPLE for name in names])
+    for y, (before, taken) in enumerate(pairwise(times), 1):
+        if names[y] not in reference:
+            gain = f"{before / taken:.{0 if before >= 9.95 * taken else 1}f} ×"
+            ax.annotate(gain, (taken, y), (6, 0), textcoords="offset points", va="center")
     drawn = [other.dataLim for other in ax.get_shared_x_axes().get_siblings(ax) if other.has_data()]
-    low, high = min(box.x0 for box in drawn) / 3, max(box.x1 for box in drawn) * 4
+    low, high = min(box.minposx for box in drawn) / 3, max(box.x1 for box in drawn) * 1.5
+    ticks = np.outer(10.0 ** np.arange(-3, 7), [1, 3]).ravel()
     _log_ticks(ax, ticks[(ticks >= low) & (ticks <= high)])
-    ax.set(xlim=(low, high), ylim=(len(times) - 0.5, -0.5))
-    ax.set_yticks(range(len(times)), list(seconds))
+    ax.set(xlim=(low, high), ylim=(len(times) - 0.4, -0.6))
     return ax
 
 

@@ -1,10 +1,11 @@
-"""Three stopwatches for chapter 04."""
+"""Stopwatches for chapter 04."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 
 class Laps(dict):
@@ -66,6 +67,33 @@ def best_times(works: dict[str, Callable], repeats: int = 5) -> dict[str, float]
             work()
             taken[name].append(time.perf_counter() - start)
     return {name: min(seconds) for name, seconds in taken.items()}
+
+
+def count_while(job: Callable) -> int:
+    """Count, in Python, as far as possible while another thread does a job.
+
+    Parameters
+    ----------
+    job : callable
+        Called once, without arguments.
+
+    Returns
+    -------
+    int
+        Small if the job keeps Python's lock (GIL), for counting needs it.
+
+    Examples
+    --------
+    >>> count_while(lambda: time.sleep(0.01)) > 0
+    True
+    """
+    count = 0
+    with ThreadPoolExecutor(1) as pool:
+        task = pool.submit(job)
+        while not task.done():
+            count += 1
+    task.result()  # raises the error of the job, if there was one
+    return count
 
 
 def noted(function: Callable, notes: list) -> Callable:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from alsnb import timing
-from alsnb.timing import Laps, best_times, noted
+from alsnb.timing import Laps, best_times, count_while, noted
 
 
 @pytest.fixture
@@ -52,3 +52,11 @@ def test_who_called_and_when_is_noted(clock):
     with pytest.raises(TypeError):  # and what fails is not noted
         noted(work, notes)(None)
     assert len(notes) == 2
+
+
+def test_counting_ends_with_the_job_and_passes_its_error_on():
+    done = []
+    assert count_while(lambda: done.append(threading.current_thread())) >= 0
+    assert len(done) == 1 and done[0] is not threading.current_thread()
+    with pytest.raises(ZeroDivisionError):
+        count_while(lambda: 1 / 0)
