@@ -883,7 +883,7 @@ def plot_row_ranges(n_users=12, n_items=9, n_ranges=3, *, ax: Axes | None = None
 
 
 def plot_ladder(seconds: dict, title: str, *, reference=(), ax: Axes | None = None) -> Axes:
-    """Seconds of ever better ways to do the same: bars, and at their ends the gain over the last.
+    """Seconds of ever better ways to do the same: bars, with the time and the gain over the last.
 
     Time is on a logarithmic scale, where equal factors are equally long. Ways in `reference`, with
     which the others compare, come last, in grey and without a gain. Axes that share x have room
@@ -894,12 +894,14 @@ def plot_ladder(seconds: dict, title: str, *, reference=(), ax: Axes | None = No
     times = 1e3 * np.array([seconds[name] for name in names])
     ax.set_xscale("log")
     ax.barh(names, times, color=[GREY if name in reference else PURPLE for name in names])
-    for y, (before, taken) in enumerate(pairwise(times), 1):
-        if names[y] not in reference:
-            gain = f"{before / taken:.{0 if before >= 9.95 * taken else 1}f} ×"
-            ax.annotate(gain, (taken, y), (6, 0), textcoords="offset points", va="center")
+    for y, taken in enumerate(times):
+        text = f"{taken:.{1 if taken < 9.95 else 0}f} ms"
+        if y and names[y] not in reference:
+            gain = times[y - 1] / taken
+            text += f", {gain:.{0 if gain >= 9.95 else 1}f} ×"
+        ax.annotate(text, (taken, y), (6, 0), textcoords="offset points", va="center")
     drawn = [other.dataLim for other in ax.get_shared_x_axes().get_siblings(ax) if other.has_data()]
-    low, high = min(box.minposx for box in drawn) / 3, max(box.x1 for box in drawn) * 1.5
+    low, high = min(box.minposx for box in drawn) / 3, max(box.x1 for box in drawn) * 4
     ticks = np.outer(10.0 ** np.arange(-3, 7), [1, 3]).ravel()
     _log_ticks(ax, ticks[(ticks >= low) & (ticks <= high)])
     ax.set(xlim=(low, high), ylim=(len(times) - 0.4, -0.6))

@@ -370,7 +370,7 @@ def submission_rows(path, about, course, pool, time_limit) -> Iterator[dict]:
         row = empty | {"chapter": f"{int(chapter):02}", "exercise": number}
         row |= {"of": exercise.points, "message": "not answered"}
         if number not in parts:
-            yield row | {"message": "its heading is missing"}
+            yield row | {"message": f"the line '## Exercise {number}: …' is missing"}
         elif exercise.written:
             text = own_text(parts[number], exercise)
             yield row | ({"points": "", "message": text} if text else {})

@@ -118,14 +118,17 @@ def refused(sources: list[str], not_accepted: list[str]) -> list[str]:
     """Names that are not accepted and yet used.
 
     By name, as an attribute, imported, or as a text, as in ``getattr(alsnb, "…")``. A
-    function of the student's own may have such a name.
+    function of the student's own may have such a name, and outside functions they may
+    be called: that is how one compares.
     """
     used, own = set(), set()
     for source in sources:
         try:
-            nodes = list(ast.walk(ast.parse(source)))
+            tree = ast.parse(source)
         except (SyntaxError, ValueError):
             continue  # it will not run either
+        compared = set(map(id, called_outside_functions(tree)))
+        nodes = [node for node in ast.walk(tree) if id(node) not in compared]
         for node in nodes:
             if isinstance(node, ast.FunctionDef):
                 own.add(node.name)
@@ -137,6 +140,20 @@ def refused(sources: list[str], not_accepted: list[str]) -> list[str]:
                 used.add(node.value)
         used |= {n.id for n in nodes if isinstance(n, ast.Name) and n.id not in own}
     return [name for name in not_accepted if name in used]
+
+
+def called_outside_functions(node: ast.AST) -> list[ast.Name]:
+    """Names of what is called, not counting the bodies of functions and classes."""
+    inner = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
+    names = (
+        [node.func]
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        else []
+    )
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, inner):
+            names += called_outside_functions(child)
+    return names
 
 
 def remember_modules() -> Callable[[], None]:

@@ -164,6 +164,24 @@ def test_names_that_are_accepted(code):
     assert marking.refused(["def half_step(): ...", code], ["half_step"]) == []
 
 
+MINE = "def my_half_step(R, Y, l):\n    return R @ Y\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "accepted"),
+    [
+        ("print(abs(my_half_step(R, V, 1) - half_step(R, V, 1)).max())", True),
+        ("theirs = half_step(R, V, 1)\nassert np.allclose(my_half_step(R, V, 1), theirs)", True),
+        ("def my_half_step(R, Y, l):\n    return half_step(R, Y, l)", False),
+        ("my_half_step = lambda *a: half_step(*a)", False),
+        ("my_half_step = partial(half_step)", False),
+        ("if True:\n    def my_half_step(*a): return half_step(*a)", False),
+    ],
+)
+def test_one_may_compare_with_what_one_may_not_use(code, accepted):
+    assert marking.refused([MINE, code], ["half_step"]) == ([] if accepted else ["half_step"])
+
+
 def test_several_names_that_are_not_accepted():
     _, said = marking.mark(exercise_of("2.2"), ["half_step, ALS"])
     assert said == "uses half_step and ALS, which are not accepted here: write it yourself"
@@ -693,7 +711,9 @@ def test_missing_heading(tmp_path):
     notebook.cells = [c for c in notebook.cells if "Exercise 2.3" not in c.source]
     nbformat.write(notebook, tmp_path / "a.ipynb")
     messages = {row["exercise"]: row["message"] for row in coursework.grade(tmp_path)}
-    assert messages == dict.fromkeys(messages, "not answered") | {"2.3": "its heading is missing"}
+    assert messages == dict.fromkeys(messages, "not answered") | {
+        "2.3": "the line '## Exercise 2.3: …' is missing"
+    }
 
 
 def test_any_text_can_be_written(tmp_path):

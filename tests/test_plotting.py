@@ -520,7 +520,8 @@ def test_ladder_compares_each_rung_with_the_one_above():
     np.testing.assert_allclose([bar.get_width() for bar in ax.patches], [400, 5, 10, 2])
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["slow", "quick", "slip", "other"]
     written = {text.xy: text.get_text() for text in ax.texts}
-    assert written == {(5, 1): "80 ×", (10, 2): "0.5 ×"}
+    rungs = {(400, 0): "400 ms", (5, 1): "5.0 ms, 80 ×", (10, 2): "10 ms, 0.5 ×"}
+    assert written == rungs | {(2, 3): "2.0 ms"}
     assert ax.get_xscale() == "log" and ax.get_xlim()[0] < 2 < 400 < ax.get_xlim()[1]
     own, other = ax.patches[2].get_facecolor(), ax.patches[3].get_facecolor()
     assert own == ax.patches[0].get_facecolor() != other
@@ -531,7 +532,7 @@ def test_ladders_that_share_an_axis_have_room_for_both():
     for ax, seconds in zip(axes, ({"a": 0.3, "b": 0.004}, {"a": 0.9, "b": 0.02}), strict=True):
         plotting.plot_ladder(seconds, "Both", ax=ax)
     for ax in axes:
-        assert ax.get_xlim() == pytest.approx((4 / 3, 1350))
+        assert ax.get_xlim() == pytest.approx((4 / 3, 3600))
 
 
 # Chapter 05
