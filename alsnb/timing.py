@@ -84,7 +84,7 @@ def count_while(job: Callable) -> int:
 
     Examples
     --------
-    >>> count_while(lambda: time.sleep(0.01)) > 0
+    >>> count_while(lambda: time.sleep(0.2)) > 0
     True
     """
     count = 0
