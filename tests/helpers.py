@@ -1,6 +1,7 @@
 """What several test modules need: data, settings of every kind of model, and comparisons."""
 
 import threading
+import xml.etree.ElementTree as ET
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import cache
@@ -139,3 +140,21 @@ def untouched(*given):
             array.flags.writeable = flag
     assert bytes_of(*given) == before
     assert all(old is new for old, new in zip(arrays, arrays_of(*given), strict=True))
+
+
+# What a widget shows
+
+
+def drawn(widget):
+    """Elements of its picture, which says what the sentence says."""
+    root = ET.fromstring(widget._drawn.value)
+    assert root.get("aria-label") == widget.report
+    return list(root.iter())
+
+
+def texts(widget):
+    return [element.text for element in drawn(widget) if element.tag == "text"]
+
+
+def coloured(widget, tag, colour, paint="fill"):
+    return [e for e in drawn(widget) if e.tag == tag and e.get(paint) == colour]

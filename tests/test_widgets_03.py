@@ -1,9 +1,8 @@
 """The overfitting desk and the living map, without a browser."""
 
-import xml.etree.ElementTree as ET
-
 import numpy as np
 import pytest
+from helpers import coloured, drawn, texts
 
 from alsnb import ALS, calculate_rmse, grid_search, make_low_rank_ratings, train_test_split
 from alsnb.plotting import BLUE, ORANGE, PURPLE
@@ -18,21 +17,6 @@ RESULTS = grid_search(TRAIN, HELD_OUT, SETTINGS, n_iterations=range(1, 6), verbo
 TITLES = [f"Movie {letter} (1999)" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
 POINTS = np.random.default_rng(0).normal(size=(26, 4)) * [4, 3, 2, 1]
 GROUPS = {"early": np.arange(26) < 8, "late": np.arange(26) >= 20}
-
-
-def drawn(widget):
-    """Elements of its picture, which says what the sentence says."""
-    root = ET.fromstring(widget._drawn.value)
-    assert root.get("aria-label") == widget.report
-    return list(root.iter())
-
-
-def texts(widget):
-    return [element.text for element in drawn(widget) if element.tag == "text"]
-
-
-def coloured(widget, tag, colour, paint="fill"):
-    return [e for e in drawn(widget) if e.tag == tag and e.get(paint) == colour]
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """The landscape with its closed test set, and the gift, without a browser."""
 
-import xml.etree.ElementTree as ET
-
 import numpy as np
 import pytest
+from helpers import coloured, drawn, texts
 
 from alsnb import best_settings, grid_search, make_low_rank_ratings, train_test_split
 from alsnb.plotting import BLUE, GREEN, ORANGE
@@ -19,21 +18,6 @@ WEIGHTED = grid_search(
     *PARTS, GRID | {"lambda_reg": [0.01, 0.1, 0.3, 1.0]}, reg_exponent=1, verbose=False
 )
 OPEN = "Open the test set"
-
-
-def drawn(widget):
-    """Elements of its picture, which says what the sentence says."""
-    root = ET.fromstring(widget._drawn.value)
-    assert root.get("aria-label") == widget.report
-    return list(root.iter())
-
-
-def texts(widget):
-    return [element.text for element in drawn(widget) if element.tag == "text"]
-
-
-def coloured(widget, tag, colour):
-    return [e for e in drawn(widget) if e.tag == tag and e.get("fill") == colour]
 
 
 @pytest.fixture

@@ -104,9 +104,13 @@ class Widget(ipw.VBox):
 
     def refresh(self) -> None:
         """Show the sentence and the picture of the present state."""
+        self._drawn.value = self.picture().svg(self._say())
+
+    def _say(self) -> str:
+        """Show the sentence, as a status that screen readers read out; return it."""
         report = self.report
         self._said.value = f'<div role="status" style="line-height:1.5">{escape(report)}</div>'
-        self._drawn.value = self.picture().svg(report)
+        return report
 
     def _changed(self, _) -> None:
         self.refresh()

@@ -419,7 +419,7 @@ class RatingWidget(Widget):
         self._colours = choose_colours(
             self._colours, dict(zip(self.ratings, abs(self.shares).sum(axis=0), strict=True))
         )
-        self._said.value = f'<div role="status" style="line-height:1.5">{escape(self.report)}</div>'
+        self._say()
         self._show_matches()
         self._show_yours()
         self._show_best()
