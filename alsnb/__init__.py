@@ -11,8 +11,11 @@ A table of contents, chapter by chapter:
 04  the same on all cores: als_matrix_factorization_parallel, which_blas
 05  settings: ALS, grid_search, best_settings, cross_validate, EarlyStopping
 06  a model in use: Factorization (predict, recommend, similar_items, fold_in, update, forget,
-    append, explain, save), load_model, add_rating_optimized, top_items, damped_means,
-    most_informative_items
+    append, explain, save), load_model, add_rating_optimized, top_items, damped_means
+07  features as prior means: ALS(implicit_features=True), and user_features and item_features of
+    its method fit; Factorization (prior_mean, feature_effects)
+08  how sure it is: sample_factorization, whose Posterior has predict, interval, recommend and
+    fold_in; in alsnb.bayes, most_informative_items
 
 Figures are in `alsnb.plotting`; the widget, which needs ipywidgets, in `alsnb.widgets`.
 """
@@ -24,7 +27,7 @@ from .als import (
     als_matrix_factorization_parallel,
     init_matrix_factorization,
 )
-from .bayes import most_informative_items
+from .bayes import sample_factorization
 from .gradient import gradient_descent, objective_gradient
 from .metrics import calculate_mae, calculate_objective, calculate_residuals, calculate_rmse
 from .model import ALS, Factorization, add_rating_optimized, load_model, recommend_items, top_items

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import scipy.sparse as sp
 
+from .features import Link, check_features
 from .metrics import calculate_rmse, residuals_of, root_mean_square
-from .model import ALS, Factorization
-from .parallel import EXECUTORS, alternate_on_cluster, open_executor
+from .model import ALS, SIDES, Factorization
+from .parallel import EXECUTORS, count_cores, open_executor
 from .ratings import check_count, check_dtype, check_number, check_ratings, count_ratings
 
 
@@ -21,23 +22,24 @@ class DivergenceError(ValueError):
     """The factors grew without bound, for a learning rate or for ratings that are too large."""
 
 
-def alternate(model: Factorization, R, solve: Callable) -> Iterator[tuple]:
+def alternate(model: Factorization, R, solve: Callable, n_workers: int = 1) -> Iterator[tuple]:
     """Solve for all users, then for all items, again and again.
 
-    Yields after each iteration the model (or, from a cluster, a function that fetches it), the sum
-    of squared residuals, and what the objective adds to it, in squared stars.
+    With features, B of a side is brought nearer to its best before the side is solved. Yields after
+    each iteration the model, the sum of squared residuals, and what the objective adds to it, in
+    squared stars.
     """
-    rows = {"users": R, "items": R.T.tocsr()}
+    rows, priors = {"users": R, "items": R.T.tocsr()}, {"users": None, "items": None}
     while True:
         penalty = 0.0
         for side, other in (("users", "items"), ("items", "users")):
-            if model.settings.implicit_features:
-                X, _ = solve(model.implicit_equation(side, rows[other]))
-                model = model.with_implicit(side, X)
-                penalty += model.settings.implicit_ridge(X)
-            equation = model.equation(side, rows[side])
+            if model.link(side) is not None:
+                step = model.step_link(side, rows[side], rows[other], priors[side], n_workers)
+                model, priors[side] = step
+                penalty += model.link_penalty(side)
+            equation = model.equation(side, rows[side], prior=priors[side])
             X, squares = solve(equation, residuals=side == "items")  # which has seen all of U
-            penalty += model.penalty(side, equation, X)
+            penalty += equation.penalty(X)
             model = model.with_rows(side, model.assemble(side, X))
         yield model, squares.sum(), penalty
 
@@ -55,6 +57,8 @@ def fit(
     callback: Callable[[int, np.ndarray, np.ndarray], object] | None = None,
     tol: float = 0.0,
     verbose: bool = True,
+    user_features=None,
+    item_features=None,
 ) -> Factorization:
     """Fit a model to ratings: ``ALS(…).fit(R, …)``.
 
@@ -88,6 +92,10 @@ def fit(
         Stop when the objective's relative change falls under this; not if 0.
     verbose : bool
         Print a line after each iteration.
+    user_features, item_features : DataFrame, or sparse or dense matrix, optional
+        What is known of users, of items: a row for each row, for each column of R, in their order.
+        Of a table, text is one-hot encoded, split at "|", and numbers are cut into ranges; each row
+        is scaled to length 1, and what is missing is zero. A matrix is taken as it is.
 
     Returns
     -------
@@ -114,20 +122,37 @@ def fit(
     iteration   1   train RMSE 0.9823
     iteration   2   train RMSE 0.8399
     """
-    client = check_executor(executor, n_workers)
+    check_executor(executor, n_workers)
     dtype = check_dtype(dtype)
     R = check_ratings(R, dtype=dtype)
     books = check_books(R, n_iterations, verbose, R_test, callback, tol)
-    U, V = start(R, self.n_factors, rng, dtype)
-    if self.bias:  # b_u, 1 and μ; 1, b_i and 1
+    model = start_model(self, R, rng, dtype, user_features, item_features)
+    threads = 1 if executor == "serial" else n_workers or count_cores()
+    with open_executor(executor, n_workers) as solve:
+        return iterate(alternate(model, R, solve, threads), R, **books)
+
+
+def start_model(settings, R, rng, dtype, user_features=None, item_features=None) -> Factorization:
+    """A random start, with links of zeros where there are features."""
+    U, V = start(R, settings.n_factors, rng, dtype)
+    if settings.bias:  # b_u, 1 and μ; 1, b_i and 1
         columns = np.array([[0, 1, R.data.mean(dtype=float)], [1, 0, 1]], dtype)
         U = np.hstack([U, np.tile(columns[0], (len(U), 1))])
         V = np.hstack([V, np.tile(columns[1], (len(V), 1))])
-    model = Factorization(U, V, self)
-    if client is not None:
-        return iterate(alternate_on_cluster(model, R, client), R, **books)
-    with open_executor(executor, n_workers) as solve:
-        return iterate(alternate(model, R, solve), R, **books)
+    given = {"users": user_features, "items": item_features}
+    if not settings.implicit_features and user_features is item_features is None:
+        return Factorization(U, V, settings)
+    links, n_solved = [], settings.n_factors + settings.bias
+    for side, n_rows, n_columns in zip(SIDES, R.shape, R.shape[::-1], strict=True):
+        parts = {}
+        if settings.implicit_features:
+            parts["rated"] = np.zeros((n_columns, n_solved), dtype)
+        if given[side] is not None:
+            features, columns = check_features(given[side], n_rows, f"{side[:-1]}_features")
+            parts |= {"features": features.astype(dtype), "columns": columns}
+            parts["given"] = np.zeros((features.shape[1], n_solved), dtype)
+        links.append(Link(**parts) if parts else None)
+    return Factorization(U, V, settings, links=tuple(links))
 
 
 ALS.fit = fit  # it is a method, and stands here because the loop builds on the model
@@ -324,7 +349,7 @@ class EarlyStopping:
 
 
 def check_executor(executor, n_workers):
-    """Return a Dask client, or None for the name of an executor; or raise what is wrong."""
+    """Raise what is wrong with an executor, the name of one or a Dask client."""
     if isinstance(executor, str):
         if executor not in EXECUTORS:
             known = ", ".join(map(repr, EXECUTORS))
@@ -333,7 +358,7 @@ def check_executor(executor, n_workers):
             raise ValueError(f"executor {executor!r} is one worker, got n_workers={n_workers}")
         if n_workers is not None:
             check_count("n_workers", n_workers)
-        return None
+        return
     distributed = sys.modules.get("distributed")  # imported by whoever has a client
     if distributed is None or not isinstance(executor, distributed.Client):
         kind = type(executor).__name__
@@ -342,7 +367,6 @@ def check_executor(executor, n_workers):
         raise ValueError("executor must be a connected, synchronous Dask client; make a new one")
     if n_workers is not None:
         raise ValueError("n_workers is the cluster's own affair; leave it out with a Dask client")
-    return executor
 
 
 def check_books(R, n_iterations=20, verbose=True, R_test=None, callback=None, tol=0.0) -> dict:
@@ -396,8 +420,6 @@ def iterate(
             )
         line = f"iteration {iteration:3d}   train RMSE {train[-1]:.4f}"
         last = iteration == n_iterations
-        if callable(model) and (R_test is not None or callback is not None or last):
-            model = model()
         if R_test is not None:
             test.append(root_mean_square(residuals_of(R_test, model.U, model.V)))
             line += f"   test RMSE {test[-1]:.4f}"
@@ -408,7 +430,6 @@ def iterate(
             last |= isinstance(stop, (bool, np.bool_)) and bool(stop)
         if last or (iteration > 1 and abs(objectives[-2] - objectives[-1]) < tol * objectives[-2]):
             break
-    model = model() if callable(model) else model
     return model.replace(
         train_errors=np.array(train),
         test_errors=None if R_test is None else np.array(test),

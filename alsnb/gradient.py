@@ -54,7 +54,7 @@ def gradient_descent(
 ) -> Factorization:
     """Factorize ratings by gradient descent: u_i ← u_i − α∇, v_j ← v_j − α∇.
 
-    Returns what `als_matrix_factorization` does, and takes what it does, but for biases, implicit
+    Returns what `als_matrix_factorization` does, and takes what it does, but for biases,
     features and pairs of λ; and:
 
     Parameters

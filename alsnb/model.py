@@ -22,6 +22,7 @@ import pandas as pd
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
+from .features import Link, check_features, feature_names, step_link
 from .metrics import check_clip
 from .parallel import count_cores, open_executor
 from .ratings import (
@@ -51,6 +52,9 @@ class ALS:
               + \lambda_u \sum_i n_i^\nu \lVert u_i \rVert^2
               + \lambda_v \sum_j n_j^\nu \lVert v_j \rVert^2
 
+    With features, rows shrink towards what these predict, u_i towards Bᵀf_i and v_j towards Cᵀg_j,
+    instead of zero, and λ_B (‖B‖² + ‖C‖²) is added.
+
     The defaults are those of the course's first fits, and overfit. To start with your own ratings,
     take ``bias=True, reg_exponent=0.5``, few factors, and the λ (from 1 to 4, say, for stars) that
     predicts held-out ratings best: `train_test_split`, `grid_search`.
@@ -67,10 +71,13 @@ class ALS:
         Add the mean of the ratings and a bias for each user and item, as three columns of U and V.
     bias_reg : float, or a pair of them, optional
         λ of the biases; by default that of the factors.
-    implicit_features : float
-        Weight of also predicting *which* items were rated; 0 switches that off.
-    implicit_features_reg : float
-        λ of the implicit factors that this takes, positive.
+    implicit_features : bool
+        Use as features of a user which items were rated, of an item by whom: f_i holds 1/√n at the
+        n of them.
+    implicit_reg : float, or a pair of them
+        λ_B of these features.
+    feature_reg : float, or a pair of them
+        λ_B of the features that `fit` is given.
 
     Raises
     ------
@@ -80,7 +87,7 @@ class ALS:
     References
     ----------
     Zhou, Wilkinson, Schreiber and Pan (2008), section 3.1; Koren, Bell and Volinsky (2009) for
-    biases; Singh and Gordon (2008), collective matrix factorization, for implicit features.
+    biases; Agarwal and Chen (2009), *Regression-based latent factor models*, for features.
 
     Examples
     --------
@@ -95,8 +102,9 @@ class ALS:
     reg_exponent: float = 0.0
     bias: bool = False
     bias_reg: float | tuple[float, float] | None = None
-    implicit_features: float = 0.0
-    implicit_features_reg: float = 1.0
+    implicit_features: bool = False
+    implicit_reg: float | tuple[float, float] = 40.0
+    feature_reg: float | tuple[float, float] = 150.0
     fit: ClassVar[Callable[..., Factorization]]  # alsnb.als.fit, with the loop that builds on this
 
     def __post_init__(self):
@@ -109,28 +117,22 @@ class ALS:
             what = f"from 0 (plain) to 1 (weighted) or so, got {self.reg_exponent}"
             raise ValueError(f"reg_exponent must be {what}")
         keep("reg_exponent", float(self.reg_exponent))
-        if not isinstance(self.bias, (bool, np.bool_)):
-            raise TypeError(f"bias must be True or False, got {self.bias!r}")
-        keep("bias", bool(self.bias))
+        for name in ("bias", "implicit_features"):
+            value = getattr(self, name)
+            if not isinstance(value, (bool, np.bool_)):
+                raise TypeError(f"{name} must be True or False, got {value!r}")
+            keep(name, bool(value))
         if self.bias_reg is not None:
             keep("bias_reg", _check_pair("bias_reg", self.bias_reg))
             if not self.bias:
                 raise ValueError("bias_reg is the λ of biases; pass bias=True as well")
-        weight = check_number("implicit_features", self.implicit_features, positive=False)
-        keep("implicit_features", weight)
-        reg = check_number("implicit_features_reg", self.implicit_features_reg)
-        keep("implicit_features_reg", reg)
+        for name in ("implicit_reg", "feature_reg"):
+            keep(name, _check_pair(name, getattr(self, name)))
 
     def penalties(self, side: str, n_ratings: np.ndarray) -> np.ndarray:
         """λ n^ν of rows of one side with n ratings each; none count as one."""
         λ = _of(self.lambda_reg, side)
         return λ * np.maximum(n_ratings, 1).astype(float) ** self.reg_exponent
-
-    def implicit_ridge(self, X: np.ndarray) -> float:
-        """What the objective adds for the implicit factors X of one side."""
-        return (
-            self.implicit_features * self.implicit_features_reg * float(np.sum(X**2, dtype=float))
-        )
 
     def bias_scale(self, side: str) -> float:
         """√(λ of a bias / λ of a factor), by which a bias counts more than a factor."""
@@ -181,8 +183,9 @@ class Factorization:
         The same over `R_test`, where it was given.
     objectives : ndarray, shape (n_iterations,), or None
         The objective after each iteration, in squared stars.
-    implicit_factors : tuple (V̂, Û) of ndarray, shapes (n_items, f) and (n_users, f), or None
-        With implicit features: which items were rated is nearly U V̂ᵀ, and Û Vᵀ.
+    links : pair of Link, or None
+        With features: what predicts the prior means of users, and of items. See
+        `feature_effects`.
 
     Examples
     --------
@@ -198,7 +201,7 @@ class Factorization:
     train_errors: np.ndarray = field(default_factory=lambda: np.empty(0))
     test_errors: np.ndarray | None = None
     objectives: np.ndarray | None = None
-    implicit_factors: tuple[np.ndarray, np.ndarray] | None = None
+    links: tuple[Link | None, Link | None] | None = None
 
     def __post_init__(self):
         U, V, s = self.U, self.V, self.settings
@@ -276,7 +279,7 @@ class Factorization:
 
     # The equation, and its solution
 
-    def equation(self, side: str, rows) -> Equation:
+    def equation(self, side: str, rows, features=None, prior=None) -> Equation:
         """What rows of one side solve, the factors of the other side being fixed.
 
         Parameters
@@ -284,6 +287,10 @@ class Factorization:
         side : {"users", "items"}
         rows : csr_array, shape (n_rows, n_items) or, for items, (n_rows, n_users)
             Ratings of any rows of that side: all of them, some, or new ones.
+        features : csr_array, shape (n_rows, n_features), optional
+            Of these rows, as the model's link takes them.
+        prior : ndarray, shape (n_rows, n_solved), optional
+            Their prior means, where they are known; else they follow from the features.
 
         Returns
         -------
@@ -293,14 +300,11 @@ class Factorization:
         Y, offsets = self._fixed(side)
         n_ratings = np.diff(rows.indptr)
         penalties = self.settings.penalties(side, n_ratings)
-        gram = prior = None
-        if self.settings.implicit_features:
-            # w ‖V̂x‖² − 2 w Σ v̂_j·x over what is rated: a Gram matrix, and a prior mean
-            gram, partner = self._implicit(side)
-            prior = _sum_rated(rows, partner) / penalties[:, None]
+        if prior is None and (link := self.link(side)) is not None:
+            prior = link.prior_means(rows, features)
         indices = rows.indices.astype(np.int32, copy=False)
         ratings = rows.data.astype(Y.dtype, copy=False)
-        return Equation(rows.indptr, indices, ratings, Y, penalties, offsets, None, gram, prior)
+        return Equation(rows.indptr, indices, ratings, Y, penalties, offsets, prior=prior)
 
     def assemble(self, side: str, X: np.ndarray) -> np.ndarray:
         """All columns of rows of U or V, of the solutions of their equations."""
@@ -312,39 +316,143 @@ class Factorization:
             return np.hstack([factors, bias, ones, X.dtype.type(self.mean) * ones])
         return np.hstack([factors, ones, bias, ones])
 
-    def implicit_equation(self, side: str, rated) -> Equation:
-        """What the implicit factors of one side's factors solve: which rows have rated what.
+    # What features predict
 
-        For users these are V̂, in which U V̂ᵀ is nearly 1 where R has a rating and 0 elsewhere:
-        v̂_j minimises Σ_i (1 or 0 − u_i·v̂_j)² + λ̂ ‖v̂_j‖².
+    def link(self, side: str) -> Link | None:
+        """What predicts the prior means of one side; None if these are zero."""
+        return None if self.links is None else self.links[SIDES.index(side)]
+
+    def with_link(self, side: str, link: Link) -> Factorization:
+        """The same model with another link of one side."""
+        pair = list(self.links)
+        pair[SIDES.index(side)] = link
+        return self.replace(links=tuple(pair))
+
+    def step_link(self, side: str, rows, columns, prior=None, n_workers: int = 1):
+        """Lower the objective over the link of one side: the model, and the new prior means.
 
         Parameters
         ----------
         side : {"users", "items"}
-        rated : csr_array
-            For users, Rᵀ or some of its rows, for items R or some of its rows.
+        rows, columns : csr_array
+            All ratings of that side, and their transpose.
+        prior : ndarray, optional
+            The prior means so far, where they are known.
         """
-        X = np.ascontiguousarray((self.user_factors, self.item_factors)[SIDES.index(side)])
-        n, reg = len(rated.indptr) - 1, self.settings.implicit_features_reg
-        no_ratings = np.zeros(n + 1, np.int64), np.zeros(1, np.int32), np.zeros(1, X.dtype)
-        prior = _sum_rated(rated, X) / X.dtype.type(reg)
-        return Equation(*no_ratings, X, np.full(n, reg), gram=X.T @ X, prior=prior)
+        link, penalties = self.link(side), self.settings.penalties(side, np.diff(rows.indptr))
+        if prior is None:
+            prior = link.prior_means(rows, link.features, n_workers)
+        X, regs = self._solved(side), self._link_regs(side)
+        link, prior = step_link(link, X, prior, rows, columns, penalties, regs, n_workers)
+        return self.with_link(side, link), prior
 
-    def with_implicit(self, side: str, X: np.ndarray) -> Factorization:
-        """The same model with other implicit factors for one side."""
-        pair = [None, None] if self.implicit_factors is None else list(self.implicit_factors)
-        pair[SIDES.index(side)] = X
-        return self.replace(implicit_factors=tuple(pair))
+    def link_penalty(self, side: str) -> float:
+        """λ_B ‖B‖² of one side, in squared stars."""
+        link = self.link(side)
+        return sum(
+            reg * float(np.sum(np.square(B), dtype=float))
+            for reg, B in zip(self._link_regs(side), (link.rated, link.given), strict=True)
+            if B is not None
+        )
 
-    def penalty(self, side: str, equation: Equation, X: np.ndarray) -> float:
-        """What the objective adds for rows of a side whose equation X solves, in squared stars."""
-        total = equation.penalty(X)
-        if self.settings.implicit_features:
-            # w Σ (1 or 0 − x·v̂)² is what the equation says of it, and what no x changes
-            prior_norms = np.einsum("kf,kf->k", equation.prior, equation.prior, dtype=float)
-            total += self.settings.implicit_features * len(equation.ratings)
-            total -= float(equation.penalties @ prior_norms)
-        return total
+    def _link_regs(self, side):
+        """λ_B of what was rated, and of the given features."""
+        return _of(self.settings.implicit_reg, side), _of(self.settings.feature_reg, side)
+
+    def _solved(self, side):
+        """The solutions of a side's equations of which its rows were assembled."""
+        X, bias = self.user_factors, self.user_bias
+        if side == "items":
+            X, bias = self.item_factors, self.item_bias
+        if not self._bias:
+            return X
+        return np.column_stack([X, bias * X.dtype.type(self.settings.bias_scale(side))])
+
+    def prior_mean(self, items=(), side: str = "users", *, features=None) -> np.ndarray:
+        """Factors that features alone predict: of somebody who has rated items, whatever the stars.
+
+        Parameters
+        ----------
+        items : array of int
+            What was rated, or clicked; with ``side="items"``, the users who have done so.
+        side : {"users", "items"}
+        features : dict, DataFrame or matrix of one row, optional
+            What else is known, as `fit` was given it.
+
+        Returns
+        -------
+        ndarray, shape (n_columns,)
+            A row for U, or for V; it predicts by ``model.V @ row``.
+
+        Raises
+        ------
+        IndexError, TypeError, ValueError
+            If there is no such item, or the features are not what the model was fitted with.
+
+        Examples
+        --------
+        >>> R = sp.csr_array([[4.0, 0.0], [5.0, 2.0], [0.0, 1.0]])
+        >>> settings = ALS(n_factors=1, bias=True, implicit_features=True, implicit_reg=1)
+        >>> model = settings.fit(R, rng=0, verbose=False)
+        >>> liked, disliked = (model.V @ model.prior_mean([item]) for item in (0, 1))
+        >>> bool(liked.mean() > disliked.mean())
+        True
+        """
+        _check_side(side)
+        name, size = ("items", len(self.V)) if side == "users" else ("users", len(self.U))
+        items, link = check_positions(name, items, size), self.link(side)
+        n_solved, rows = self.n_factors + self._bias, one_row(items, np.zeros(len(items)))
+        prior = np.zeros((1, n_solved), self.V.dtype)
+        if link is not None:
+            prior = link.prior_means(rows, self._features(side, features, 1)).astype(prior.dtype)
+        elif features is not None:
+            raise ValueError(f"the model was fitted without features of {side}")
+        return self.assemble(side, prior)[0]
+
+    def feature_effects(self, side: str = "items") -> pd.DataFrame:
+        """What the model has learnt of given features: B, a row for each feature.
+
+        Parameters
+        ----------
+        side : {"users", "items"}
+
+        Returns
+        -------
+        DataFrame, indexed by feature
+            Columns 0 to f − 1: where the prior mean of a row moves if it has this feature alone.
+            With biases also ``bias``, in stars.
+
+        Raises
+        ------
+        ValueError
+            If the model was fitted without given features of that side.
+
+        Examples
+        --------
+        >>> R = sp.csr_array([[4.0, 1.0], [5.0, 2.0]])
+        >>> table = pd.DataFrame({"genres": ["Comedy|War", "War"]})
+        >>> model = ALS(1, bias=True).fit(R, item_features=table, rng=0, verbose=False)
+        >>> model.feature_effects().index.tolist()
+        ['genres Comedy', 'genres War']
+        """
+        _check_side(side)
+        link = self.link(side)
+        if link is None or link.given is None:
+            raise ValueError(f"the model was fitted without features of {side} that were given")
+        names = feature_names(link.columns, len(link.given))
+        effects = pd.DataFrame(link.given[:, : self.n_factors], index=names)
+        if self._bias:
+            effects["bias"] = link.given[:, -1] / self.settings.bias_scale(side)
+        return effects
+
+    def _features(self, side, features, n_rows):
+        """Given features of new rows as the link takes them, or None."""
+        link = self.link(side)
+        if features is None:
+            return None
+        if link is None or link.given is None:
+            raise ValueError(f"the model was fitted without features of {side}; leave them out")
+        return check_features(features, n_rows, "features", link)[0].astype(self.V.dtype)
 
     def _fixed(self, side):
         """The fixed Y of a side's equations, and what is explained already, or None."""
@@ -364,20 +472,13 @@ class Factorization:
             self._kept[side] = np.hstack([Y, column]), bias + Y.dtype.type(self.mean)
         return self._kept[side]
 
-    def _implicit(self, side):
-        """What implicit factors add: w V̂ᵀV̂, and rows w V̂; no biases, which explain but stars."""
-        if ("implicit", side) not in self._kept:
-            partner = self.implicit_factors[SIDES.index(side)]
-            weighted = np.pad(self.settings.implicit_features * partner, ((0, 0), (0, self._bias)))
-            gram = weighted.T @ weighted / self.settings.implicit_features
-            self._kept["implicit", side] = gram, weighted
-        return self._kept["implicit", side]
-
     @cached_property
     def _kept(self):
-        return {}  # what the two methods above have computed
+        return {}  # what `_fixed` has computed
 
-    def fold_in(self, ratings, side: str = "users", *, n_workers: int | None = None) -> np.ndarray:
+    def fold_in(
+        self, ratings, side: str = "users", *, features=None, n_workers: int | None = None
+    ) -> np.ndarray:
         """Factors of rows that the model may never have seen: new users, or new items.
 
         Parameters
@@ -386,6 +487,8 @@ class Factorization:
             One row's, as two arrays, or those of many rows; some may have none. With
             ``side="items"`` each row is an item, and each column a user.
         side : {"users", "items"}
+        features : dict, DataFrame or matrix, optional
+            What else is known of the rows, as `fit` was given it, in the same order.
         n_workers : int, optional
             Threads, for many rows; by default as many as there are cores.
 
@@ -409,7 +512,8 @@ class Factorization:
         array([2.])
         """
         rows = self._check_new(ratings, side, "ratings")
-        X = self._solve(side, rows, n_workers)
+        features = self._features(side, features, len(rows.indptr) - 1)
+        X = self._solve(side, rows, features, n_workers)
         return X[0] if isinstance(ratings, tuple) else X
 
     def _check_new(self, ratings, side, name):
@@ -429,10 +533,10 @@ class Factorization:
             raise ValueError(f"{name} have {A.shape[1]} columns for {len(fixed)} {columns}{hint}")
         return A
 
-    def _solve(self, side, rows, n_workers=None):
+    def _solve(self, side, rows, features=None, n_workers=None):
         """All columns of some rows, whose ratings are checked."""
         with np.errstate(over="ignore", invalid="ignore"):
-            equation = self.equation(side, rows)
+            equation = self.equation(side, rows, features)
             one = len(equation) == 1
             Y = equation.Y[rows.indices] if one else equation.Y
             if not np.isfinite(np.vdot(Y, Y)):  # or YᵀY might overflow, and its solution be zero
@@ -536,10 +640,12 @@ class Factorization:
             A = R.T.tocsr()[rows]
         X = (self.U if side == "users" else self.V).copy()
         if len(rows):
-            X[rows] = self._solve(side, A, n_workers)
+            link = self.link(side)
+            known = link is not None and link.features is not None
+            X[rows] = self._solve(side, A, link.features[rows] if known else None, n_workers)
         return self.with_rows(side, X), R
 
-    def append(self, new, R, side: str = "users", *, n_workers: int | None = None):
+    def append(self, new, R, side: str = "users", *, features=None, n_workers: int | None = None):
         """Fold new rows in and append them, so that the model and R grow.
 
         Parameters
@@ -549,7 +655,7 @@ class Factorization:
         R : scipy.sparse array or matrix, shape (n_users, n_items)
             All ratings so far.
         side : {"users", "items"}
-        n_workers : int, optional
+        features, n_workers : optional
             As for `fold_in`.
 
         Returns
@@ -577,18 +683,15 @@ class Factorization:
         if isinstance(A, Rows):
             A = sp.csr_array((A.data, A.indices, A.indptr), (1, R.shape[side == "users"]))
             A = check_ratings(A, empty=True)
-        X = self._solve(side, A, n_workers)
+        features = self._features(side, features, A.shape[0])
+        X = self._solve(side, A, features, n_workers)
         users = side == "users"
         changes = {"U": np.vstack([self.U, X])} if users else {"V": np.vstack([self.V, X])}
-        if self.implicit_factors is not None:
-            # new users have a row of Û, which the items' equations need; new items one of V̂
-            other = "items" if users else "users"
-            equation = self.implicit_equation(other, A.astype(X.dtype))
-            partners = list(self.implicit_factors)
-            partners[SIDES.index(other)] = np.vstack(
-                [partners[SIDES.index(other)], solve_rows(equation)]
+        if self.links is not None:
+            changes["links"] = tuple(
+                link if link is None else _grown(link, own, A.shape[0], features)
+                for link, own in zip(self.links, (users, not users), strict=True)
             )
-            changes["implicit_factors"] = tuple(partners)
         stacked = sp.vstack([R, A]) if users else sp.hstack([R, A.T])
         return self.replace(**changes), check_ratings(stacked.tocsr(), dtype=R.dtype, empty=True)
 
@@ -772,13 +875,16 @@ class Factorization:
         left_out = np.append(np.flatnonzero(norms == 0), item)
         return top_items(scores, top_n, exclude=np.unique(left_out), candidates=candidates)
 
-    def explain(self, item: int, items, ratings) -> tuple[np.ndarray, float]:
+    def explain(self, item: int, items, ratings, *, features=None, split: bool = False):
         r"""How much each of a user's ratings has contributed to the predicted rating of an item.
 
         The user's factors are linear in the ratings, and so is the prediction. With A the matrix of
-        the user's equation, y = y_j the item's row, and shares m_k of the prior mean:
+        the user's equation, and y = y_j the item's row:
 
-        .. math:: y^T A^{-1} \sum_k \bigl(w_k y_k (r_k - o_k) + p\, m_k\bigr) + o_j
+        .. math:: y^T A^{-1} \Bigl(\sum_k w_k y_k (r_k - o_k) + p\, m\Bigr) + o_j
+
+        With implicit features the prior mean m is a sum over the same ratings. So each of these
+        counts twice: for *how* it was rated, and *that* it was.
 
         Parameters
         ----------
@@ -786,13 +892,17 @@ class Factorization:
             Row of V.
         items, ratings : array, shape (n_ratings,)
             All that the user has rated, as for `fold_in`.
+        features : dict, DataFrame or matrix of one row, optional
+            What else is known of the user; its share is part of the baseline.
+        split : bool
+            Return how and that apart.
 
         Returns
         -------
-        shares : ndarray, shape (n_ratings,)
+        shares : ndarray, shape (n_ratings,), or DataFrame with the columns how and that
             In stars; they add up, with the baseline, to ``V[item] @ model.fold_in(…)``.
         baseline : float
-            What would be predicted without any ratings: μ + b_i with biases, or 0.
+            What is left: μ + b_i with biases, or 0, and the share of the given features.
 
         Raises what `fold_in` does. Source: Hu, Koren and Volinsky (2008), section 5.
 
@@ -804,19 +914,25 @@ class Factorization:
         """
         item = check_position("item", item, len(self.V))
         items, ratings = check_row("items", items, ratings, len(self.V))
+        features, link = self._features("users", features, 1), self.link("users")
         with np.errstate(over="ignore", invalid="ignore"):
-            equation = self.equation("users", one_row(items, ratings))
+            equation = self.equation("users", one_row(items, ratings), features)
             row, y, penalty = equation.row(0), equation.Y[item], equation.penalties[0]
             # z = A⁻¹ y minimises ‖Yz‖² + zᵀGz + p ‖z − y/p‖²
             given = {"weights": row["weights"], "gram": row["gram"], "prior": y / penalty}
             z = solve_row(row["Y"], np.zeros(len(items), y.dtype), penalty, **given)
             left = row["r"] - (0 if row["offsets"] is None else row["offsets"])
-            shares = row["Y"] @ z * left * (1 if row["weights"] is None else row["weights"])
-            if self.settings.implicit_features:
-                shares = shares + self._implicit("users")[1][items] @ z
-        if not np.isfinite(shares).all() or not np.isfinite(z).all():
+            how = row["Y"] @ z * left * (1 if row["weights"] is None else row["weights"])
+            that, baseline = np.zeros_like(how), 0.0
+            if link is not None and link.rated is not None:
+                that = penalty * (link.rated[items] @ z) / np.sqrt(max(len(items), 1))
+            if features is not None:
+                baseline = float(penalty * ((features @ link.given)[0] @ z))
+            if equation.offsets is not None:
+                baseline += float(equation.offsets[item])
+        if not np.isfinite(how + that).all() or not np.isfinite(z).all():
             raise ValueError("the shares are NaN or ∞: ratings or factors are, or are too large")
-        return shares, 0.0 if equation.offsets is None else float(equation.offsets[item])
+        return pd.DataFrame({"how": how, "that": that}) if split else how + that, baseline
 
     # Files: one .npz, without pickle, so that loading can run no code
 
@@ -858,8 +974,15 @@ class Factorization:
             raise ValueError(f"the name of a model's file ends in .npz, got {str(path)!r}")
         settings = None if self.settings is None else asdict(self.settings)
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        arrays |= dict(zip(_IMPLICIT, self.implicit_factors or (None, None), strict=True))
-        about = {"format": "alsnb model 2", "settings": settings}
+        about = {"format": "alsnb model 3", "settings": settings, "columns": {}}
+        for side in SIDES if self.links is not None else ():
+            link = self.link(side)
+            if link is not None:
+                about["columns"][side] = link.columns
+                arrays |= {f"link_{side}_rated": link.rated, f"link_{side}_given": link.given}
+            if link is not None and link.features is not None:
+                for part in ("data", "indices", "indptr"):
+                    arrays[f"link_{side}_{part}"] = getattr(link.features, part)
         if ratings is not None:
             if not isinstance(ratings, Ratings):
                 kind = type(ratings).__name__
@@ -889,7 +1012,6 @@ class Factorization:
 
 
 _ARRAYS = ("U", "V", "train_errors", "test_errors", "objectives")
-_IMPLICIT = ("implicit_of_U", "implicit_of_V")
 _RATINGS = ("user_ids", "item_ids", "titles")
 _ABOUT_RATINGS = ("scale", "name", "item_name", "unit")
 
@@ -932,7 +1054,7 @@ def load_model(path, *, with_ratings: bool = False):
             with np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
             about = json.loads(arrays.pop("about").item())
-            if about["format"] != "alsnb model 2" or about["arrays"] != sorted(arrays):
+            if about["format"] != "alsnb model 3" or about["arrays"] != sorted(arrays):
                 raise ValueError("it is of another format, or parts of it are missing")
             settings = about["settings"]
             if settings is not None:  # JSON knows no tuples
@@ -940,11 +1062,9 @@ def load_model(path, *, with_ratings: bool = False):
                 settings = ALS(**pairs)
             found = {name: arrays[name] for name in _ARRAYS if name in arrays}
             model = Factorization(**found, settings=settings)
-            if settings is not None and settings.implicit_features:
-                for side, name, X in zip(SIDES, _IMPLICIT, (model.V, model.U), strict=True):
-                    if arrays[name].shape != (len(X), model.n_factors):
-                        raise ValueError(f"{name} does not fit")
-                    model = model.with_implicit(side, arrays[name])
+            if about["columns"]:
+                links = [_read_link(arrays, about["columns"], model, side) for side in SIDES]
+                model = model.replace(links=tuple(links))
         except Exception as error:  # whatever its bytes led to
             why = f"{type(error).__name__}: {error}"
             what = f"{path} is not a model saved by alsnb, or is damaged"
@@ -961,6 +1081,30 @@ def load_model(path, *, with_ratings: bool = False):
     table = {"user_id": ids["user_ids"][users], "item_id": ids["item_ids"][items]}
     facts = about["ratings"] | {"scale": tuple(about["ratings"]["scale"])}
     return model, Ratings(R=R, table=pd.DataFrame(table | saved), **ids, **facts)
+
+
+def _read_link(arrays, columns, model, side):
+    """The link of one side from a file, or None; or raise ValueError if it does not fit."""
+    if side not in columns:
+        return None
+    own, other = (model.U, model.V) if side == "users" else (model.V, model.U)
+    n_solved = model.n_factors + model.settings.bias
+    parts = {name[len(f"link_{side}_") :]: array for name, array in arrays.items() if side in name}
+    link = Link(parts.get("rated"), parts.get("given"))
+    if link.rated is not None and link.rated.shape != (len(other), n_solved):
+        raise ValueError(f"link_{side}_rated does not fit")
+    if (link.rated is not None) != model.settings.implicit_features:
+        raise ValueError(f"link_{side}_rated is missing")
+    if link.given is not None:
+        known = columns[side]
+        kinds = None if known is None else tuple(tuple(column) for column in known)
+        F = sp.csr_array(
+            (parts["data"], parts["indices"], parts["indptr"]), shape=(len(own), len(link.given))
+        )
+        if link.given.shape[1] != n_solved or (kinds and len(kinds) != len(link.given)):
+            raise ValueError(f"link_{side}_given does not fit")
+        link = replace(link, features=F, columns=kinds)
+    return link
 
 
 def top_items(
@@ -1043,6 +1187,17 @@ def add_rating_optimized(user: int, items, ratings, R, model: Factorization):
     return model.update((user, items, ratings), R)
 
 
+def _grown(link, own, n_new, features):
+    """A link for more rows of its side or, where they are of the other, for what these rate."""
+    if own and link.features is not None:
+        if features is None:
+            features = sp.csr_array((n_new, link.features.shape[1]), dtype=link.features.dtype)
+        return replace(link, features=sp.vstack([link.features, features]).tocsr())
+    if not own and link.rated is not None:  # nobody knows yet what rating them says
+        return replace(link, rated=np.pad(link.rated, ((0, n_new), (0, 0))))
+    return link
+
+
 def _check_side(side):
     if side not in SIDES:
         raise ValueError(f"side must be 'users' or 'items', got {side!r}")
@@ -1056,12 +1211,6 @@ def one_row(items, ratings) -> Rows:
 def _row_of(R, row):
     part = slice(R.indptr[row], R.indptr[row + 1])
     return one_row(R.indices[part], R.data[part])
-
-
-def _sum_rated(rows, X):
-    """For each row, the sum of the rows of X that it has rated."""
-    ones = np.ones(len(rows.indices), X.dtype)
-    return sp.csr_array((ones, rows.indices, rows.indptr), shape=(len(rows.indptr) - 1, len(X))) @ X
 
 
 def _replace_rows(R, changes):

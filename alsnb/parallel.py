@@ -22,6 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from .ridge import Equation, solve_rows
@@ -73,12 +74,15 @@ def cut_rows(indptr, n_factors: int, n_ranges: int) -> list[tuple[int, int]]:
 def open_executor(executor="threads", n_workers: int | None = None):
     """Yield a function that solves an `Equation`: all rows and, if asked for, squared residuals.
 
-    `executor` is one of `EXECUTORS`. Its workers end with the block.
+    `executor` is one of `EXECUTORS`, or a Dask client. Its workers end with the block.
     """
     n_workers = count_cores() if n_workers is None else n_workers
-    start = {"threads": on_threads, "processes": on_processes}.get(executor)
-    compiled = executor != "readable"
-    workers = start(n_workers) if start else nullcontext(partial(_solve_here, compiled=compiled))
+    if not isinstance(executor, str):
+        workers = on_cluster(executor)
+    elif executor in ("threads", "processes"):
+        workers = (on_threads if executor == "threads" else on_processes)(n_workers)
+    else:
+        workers = nullcontext(partial(_solve_here, compiled=executor != "readable"))
     # BLAS may have threads of its own, from which single rows and small products gain nothing.
     with threadpool_limits(1, user_api="blas"), workers as solve:
         yield solve
@@ -226,12 +230,12 @@ def work() -> None:
     shutil.rmtree(sys.argv[1], ignore_errors=True)  # the caller may have been killed
 
 
-def alternate_on_cluster(model, R, client):
-    """`alsnb.als.alternate` on a Dask cluster, where each worker keeps its own rows of R and Rᵀ.
+@contextmanager
+def on_cluster(client):
+    """A Dask cluster, where each worker keeps its own rows of each matrix, and nobody else does.
 
-    Nobody else has them, once they are sent. In a half-step the workers fetch the fixed factors
-    from each other, and keep those that they have solved. The caller gets sums; the factors only
-    when it asks for them.
+    With each half-step the workers get the fixed factors, hand them on to each other, and send back
+    their own solutions.
     """
     from distributed import CancelledError, KilledWorker, wait
     from distributed.comm import CommClosedError
@@ -239,15 +243,20 @@ def alternate_on_cluster(model, R, client):
     workers = [address for address, n in client.nthreads().items() for _ in range(n)]
     if not workers:
         raise ValueError("the Dask cluster has no workers; wait for them with wait_for_workers")
+    kept = {}  # of each matrix: itself, the ranges of its rows, and the parts on the workers
 
     def scatter(parts):
         places = zip(parts, workers, strict=False)
         return [client.scatter(part, workers=[w], hash=False) for part, w in places]
 
-    def submit(task, *lists, also=()):
-        """A task for each part, where its data is."""
-        parts = zip(*lists, workers, strict=False)
-        return [client.submit(task, *p, *also, workers=[w], pure=False) for *p, w in parts]
+    def keep(e):
+        """The rows of an equation, sent when they are first met."""
+        key = id(e.indptr), id(e.ratings)
+        if key not in kept:
+            A = sp.csr_array((e.ratings, e.indices, e.indptr), shape=(len(e), len(e.Y)))
+            ranges = cut_rows(e.indptr, e.Y.shape[1], len(workers))
+            kept[key] = e, ranges, scatter([A[start:stop] for start, stop in ranges])
+        return kept[key][1:]
 
     def collect(futures):
         lost = None
@@ -264,55 +273,36 @@ def alternate_on_cluster(model, R, client):
             "(was there too little memory?), and fit again"
         ) from lost
 
-    rows, factors, partners = {}, {}, {}  # futures, a part for each worker
-    for side, A, X in (("users", R, model.U), ("items", R.T.tocsr(), model.V)):
-        ranges = cut_rows(A.indptr, X.shape[1], len(workers))
-        rows[side] = scatter([A[start:stop] for start, stop in ranges])
-        factors[side] = scatter([(X[start:stop],) for start, stop in ranges])
-    settings, model = model.settings, model.replace(U=model.U[:1], V=model.V[:1])  # to travel light
+    def solve(equation, residuals=False):
+        e, (ranges, rows) = equation, keep(equation)
+        shared = client.scatter((e.Y, e.offsets, e.gram), broadcast=True, hash=False)
+        own = scatter(
+            [
+                (
+                    e.penalties[start:stop],
+                    None if e.weights is None else e.weights[e.indptr[start] : e.indptr[stop]],
+                    None if e.prior is None else e.prior[start:stop],
+                    None if e.noise is None else e.noise[start:stop],
+                )
+                for start, stop in ranges
+            ]
+        )
+        tasks = [
+            client.submit(_solve_part, *parts, shared, residuals, workers=[w], pure=False)
+            for *parts, w in zip(rows, own, workers, strict=False)
+        ]
+        parts = collect(tasks)
+        squares = np.concatenate([squares for _, squares in parts]) if residuals else None
+        return np.concatenate([X for X, _ in parts]), squares
 
-    def gather():
-        """The model as it is now."""
-        U, V = (np.concatenate([X for X, *_ in collect(factors[side])]) for side in factors)
-        found = model.replace(U=U, V=V)
-        for side, futures in partners.items():
-            found = found.with_implicit(side, np.concatenate([X for X, *_ in collect(futures)]))
-        return found
-
-    while True:
-        penalty = 0.0
-        for side, other in (("users", "items"), ("items", "users")):
-            if settings.implicit_features:
-                also = side, model, *factors[side]
-                partners[side] = submit(_solve_partner, rows[other], also=also)
-                penalty += np.sum(collect(submit(_sums, partners[side])))
-            also = side, model, len(factors[other]), *factors[other], *partners.get(side, ())
-            factors[side] = submit(_solve_part, rows[side], factors[side], also=also)
-            squared_error, added = np.sum(collect(submit(_sums, factors[side])), axis=0)
-            penalty += added
-        yield gather, squared_error, penalty
+    yield solve
 
 
-def _solve_part(rows, own, side, model, n_fixed, *others):
-    """In a Dask worker: solve its own rows of one side; the factors, and their two sums."""
-    others = [X for X, *_ in others]
-    fixed, partners = np.concatenate(others[:n_fixed]), others[n_fixed:]
-    model = model.with_rows(side, own[0]).with_rows("users" if side == "items" else "items", fixed)
-    if partners:
-        model = model.with_implicit(side, np.concatenate(partners))
-    equation = model.equation(side, rows)
+def _solve_part(rows, own, shared, residuals):
+    """In a Dask worker: solve its own rows of an equation."""
+    (penalties, weights, prior, noise), (Y, offsets, gram) = own, shared
+    given = {"offsets": offsets, "weights": weights, "gram": gram, "prior": prior, "noise": noise}
     with open_executor("serial") as solve:
-        X, squares = solve(equation, residuals=True)
-    return model.assemble(side, X), squares.sum(), model.penalty(side, equation, X)
-
-
-def _solve_partner(rows, side, model, *fixed):
-    """In a Dask worker: its own rows of the implicit factors for a side, and their penalty."""
-    model = model.with_rows(side, np.concatenate([X for X, *_ in fixed]))
-    with open_executor("serial") as solve:
-        X, _ = solve(model.implicit_equation(side, rows))
-    return X, model.settings.implicit_ridge(X)
-
-
-def _sums(part):
-    return part[1:]
+        return solve(
+            Equation(rows.indptr, rows.indices, rows.data, Y, penalties, **given), residuals
+        )

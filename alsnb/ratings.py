@@ -38,7 +38,8 @@ class Ratings:
     scale : (float, float)
         The lowest and the highest rating that can be given; by default, that occur.
     user_table, item_table : DataFrame or None
-        What else is known of users and of items, indexed by id.
+        What else is known of users and of items, indexed by id, in the order of the rows and
+        columns of `R`.
     name, item_name, unit : str
         What the data, one item and one step of the scale are called, for titles and axes.
 
@@ -77,6 +78,10 @@ class Ratings:
         if len(self.titles) != R.shape[1] or len(self.table) != R.nnz:
             sizes = f"{len(self.titles)} titles and {len(self.table)} rows of the table"
             raise ValueError(f"{sizes} do not fit {R.shape[1]} items and {R.nnz} ratings")
+        for name, ids in (("user_table", self.user_ids), ("item_table", self.item_ids)):
+            about = getattr(self, name)
+            if about is not None and not about.index.equals(pd.Index(ids)):
+                object.__setattr__(self, name, about.reindex(ids))
         if self.scale is None:
             object.__setattr__(self, "scale", (float(R.data.min()), float(R.data.max())))
         low, high = self.scale

@@ -286,7 +286,7 @@ def solve_rows(
     stop = n_rows if stop is None else stop
     X = np.zeros((n_rows, n_factors), equation.Y.dtype) if X is None else X
     squares = np.empty(0) if squares is None else squares
-    if not (compiled and _numba_is_here()):
+    if not (compiled and numba_is_here()):
         _solve_in_python(equation, start, stop, X, squares)
         return X
     e, f, dtype = equation, n_factors, equation.Y.dtype
@@ -329,7 +329,7 @@ def _solve_in_python(equation, start, stop, X, squares):
 
 
 @cache
-def _numba_is_here() -> bool:
+def numba_is_here() -> bool:
     """Whether there is a compiled loop; says so once if there is none."""
     if llvmlite is None:
         advice = "pip install 'alsnb[fast]' brings it"
@@ -395,7 +395,7 @@ _strsv, _dtrsv = (_routine("cython_blas", t + "trsv", 8) for t in "sd")
 _spotrf, _dpotrf = (_routine("cython_lapack", t + "potrf", 5) for t in "sd")
 
 
-def _compiled(function):
+def compiled(function):
     """Compile a function that needs no lock of Python's; keep its machine code on disk."""
     if llvmlite is None:
         return function
@@ -405,7 +405,7 @@ def _compiled(function):
         return njit(nogil=True)(function)
 
 
-@_compiled
+@compiled
 def _syrk(single, uplo, trans, n, k, alpha, A, lda, beta, C, ldc):
     if single:
         _ssyrk(uplo, trans, n, k, alpha, A, lda, beta, C, ldc)
@@ -413,7 +413,7 @@ def _syrk(single, uplo, trans, n, k, alpha, A, lda, beta, C, ldc):
         _dsyrk(uplo, trans, n, k, alpha, A, lda, beta, C, ldc)
 
 
-@_compiled
+@compiled
 def _gemv(single, trans, m, n, alpha, A, lda, x, incx, beta, y, incy):
     if single:
         _sgemv(trans, m, n, alpha, A, lda, x, incx, beta, y, incy)
@@ -421,7 +421,7 @@ def _gemv(single, trans, m, n, alpha, A, lda, x, incx, beta, y, incy):
         _dgemv(trans, m, n, alpha, A, lda, x, incx, beta, y, incy)
 
 
-@_compiled
+@compiled
 def _trsv(single, uplo, trans, diag, n, A, lda, x, incx):
     if single:
         _strsv(uplo, trans, diag, n, A, lda, x, incx)
@@ -429,7 +429,7 @@ def _trsv(single, uplo, trans, diag, n, A, lda, x, incx):
         _dtrsv(uplo, trans, diag, n, A, lda, x, incx)
 
 
-@_compiled
+@compiled
 def _potrf(single, uplo, n, A, lda, info):
     if single:
         _spotrf(uplo, n, A, lda, info)
@@ -437,7 +437,7 @@ def _potrf(single, uplo, n, A, lda, info):
         _dpotrf(uplo, n, A, lda, info)
 
 
-@_compiled
+@compiled
 def _solve_compiled(
     indptr, indices, ratings, Y, penalties, offsets, weights, gram, prior, noise, X, squares,
     start, stop,

@@ -21,6 +21,7 @@ from .model import ALS
 from .parallel import count_cores
 from .ratings import check_count, check_dtype, check_ratings
 
+FEATURES = ("user_features", "item_features")
 RESULTS = ["n_iterations", "train_rmse", "validation_rmse", "seconds", "error"]
 
 
@@ -68,7 +69,7 @@ def grid_search(
     dtype : float32 or float64
         Of every fit.
     **settings
-        Settings of `ALS` that all fits share.
+        Settings of `ALS` that all fits share; user_features and item_features, too.
 
     Returns
     -------
@@ -277,7 +278,7 @@ def cross_validate(
 
 def _combine(grid, settings):
     """All combinations of a grid, each a dict; or TypeError or ValueError."""
-    known = {field.name for field in fields(ALS)} | {"rng", "dtype"}
+    known = {field.name for field in fields(ALS)} | {"rng", "dtype", *FEATURES}
     if wrong := sorted({*grid, *settings} - known | set(grid) & set(settings)):
         raise ValueError(f"{', '.join(wrong)}: not a setting of ALS, or given twice")
     for name, values in grid.items():
@@ -300,7 +301,7 @@ def _fit(config, R_train, R_validation, counts, clip, settings) -> list[dict]:
             rows[-1]["seconds"] = time.perf_counter() - start
 
     options = settings | config
-    how = {name: options.pop(name) for name in ("rng", "dtype")}
+    how = {name: options.pop(name) for name in ("rng", "dtype", *FEATURES) if name in options}
     how |= {"executor": "serial", "callback": note, "verbose": False}
     try:
         errors = ALS(**options).fit(R_train, counts[-1], **how).train_errors

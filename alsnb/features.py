@@ -1,0 +1,260 @@
+"""What a row is shrunk towards: its prior mean, which features of the row predict.
+
+Features f_i of a row are what it has rated, 1/√n at each of its n ratings, and what else is known
+of it: genres, a year, an age. The prior mean is m_i = Bᵀf_i, and B is a ridge regression of the
+factors on the features:
+
+    Σ_i p_i ‖x_i − Bᵀf_i‖² + λ_B ‖B‖²
+
+It is part of the objective, and `step_link` lowers it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from scipy.linalg import solve
+
+from .ridge import compiled, numba_is_here
+
+DIRECT = 500  # so many features are solved for at once, more by gradient steps
+
+
+@dataclass(frozen=True, eq=False)
+class Link:
+    """B of one side, in two parts: of what was rated, and of the features that were given.
+
+    Attributes
+    ----------
+    rated : ndarray, shape (n_columns, n_solved), or None
+        A row for each column of R (for items: of Rᵀ); a bias is the last column, where there is
+        one, in units in which it is penalised like a factor.
+    given : ndarray, shape (n_features, n_solved), or None
+    features : csr_array, shape (n_rows, n_features), or None
+        Those of the rows that the model knows.
+    columns : tuple or None
+        What each feature of a table is: (column, value), or (column, low, high) for low ≤ x < high.
+    """
+
+    rated: np.ndarray | None = None
+    given: np.ndarray | None = None
+    features: sp.csr_array | None = None
+    columns: tuple | None = None
+
+    def prior_means(self, rows, features=None, n_workers: int = 1) -> np.ndarray:
+        """F B of rows in CSR form, whose given features are `features`; none are zeros."""
+        prior = 0.0
+        if self.rated is not None:
+            prior = unit_rows(rows, self.rated.dtype) * sum_rated(rows, self.rated, n_workers)
+        if self.given is not None and features is not None:
+            prior = prior + features @ self.given
+        elif self.rated is None:
+            prior = np.zeros((len(rows.indptr) - 1, self.given.shape[1]), self.given.dtype)
+        return prior
+
+
+def unit_rows(rows, dtype):
+    """1/√n of each row, as a column."""
+    return (1 / np.sqrt(np.maximum(np.diff(rows.indptr), 1))).astype(dtype)[:, None]
+
+
+def step_link(link: Link, X, prior, rows, columns, penalties, regs, n_workers: int = 1):
+    """Lower Σ p ‖x − m‖² + λ_B ‖B‖² over B, for factors X that stay as they are.
+
+    Of what was rated, B takes one step down the gradient, for each column as long as is best: a
+    step of conjugate gradients that begins where the last half-step stopped. Of few given features,
+    B is solved for.
+
+    Parameters
+    ----------
+    link : Link
+    X, prior : ndarray, shape (n_rows, n_solved)
+        Solutions, and F B.
+    rows, columns : csr_array
+        The ratings of the side, and their transpose.
+    penalties : ndarray, shape (n_rows,)
+    regs : (float, float)
+        λ_B of what was rated, and of the given features.
+
+    Returns
+    -------
+    link : Link
+    prior : ndarray
+        The new F B.
+    """
+    p, dtype = penalties.astype(X.dtype)[:, None], X.dtype
+    if link.rated is not None:
+        root = unit_rows(rows, dtype)
+        B, change = gradient_step(
+            link.rated,
+            X - prior,
+            p,
+            regs[0],
+            lambda B: root * sum_rated(rows, B, n_workers),  # F B
+            lambda Z: sum_rated(columns, root * Z, n_workers),  # Fᵀ Z
+        )
+        link, prior = replace(link, rated=B), prior + change
+    if link.given is not None:
+        F, B = link.features, link.given
+        if len(B) <= DIRECT:
+            # (FᵀPF + λ_B I) B = FᵀP (X − the rest of the prior mean)
+            weighted = (F.multiply(p)).T.tocsr()
+            system = (weighted @ F).toarray() + dtype.type(regs[1]) * np.eye(len(B), dtype=dtype)
+            B = solve(system, weighted @ (X - prior + F @ B), assume_a="pos")
+            change = F @ (B - link.given)
+        else:
+            B, change = gradient_step(
+                B, X - prior, p, regs[1], lambda B: F @ B, lambda Z: F.T.tocsr() @ Z
+            )
+        link, prior = replace(link, given=B), prior + change
+    return link, prior
+
+
+def gradient_step(B, left, p, reg: float, forward: Callable, backward: Callable):
+    """One step down the gradient of Σ p ‖left‖² + λ_B ‖B‖²: the new B, and the change of F B.
+
+    For each column, the length of the step is what lowers its sum most.
+    """
+    gradient = backward(p * left) - B.dtype.type(reg) * B  # minus a half of it
+    change = forward(gradient)
+    size = np.sum(np.square(gradient), axis=0, dtype=float)
+    curvature = np.sum(p * np.square(change), axis=0, dtype=float) + reg * size
+    length = np.where(size > 0, size / np.where(size > 0, curvature, 1), 0).astype(B.dtype)
+    return B + length * gradient, length * change
+
+
+def sum_rated(rows, X: np.ndarray, n_workers: int = 1) -> np.ndarray:
+    """For each row in CSR form, the sum of the rows of X that it has rated.
+
+    Any number of workers gives the same bits.
+    """
+    n_rows, n_columns = len(rows.indptr) - 1, X.shape[1]
+    if not numba_is_here():
+        ones = np.ones(len(rows.indices), X.dtype)
+        shape = n_rows, len(X)
+        return sp.csr_array((ones, rows.indices, rows.indptr), shape=shape) @ X
+    sums, X = np.zeros((n_rows, n_columns), X.dtype), np.ascontiguousarray(X)
+    indptr, indices = rows.indptr.astype(np.int64), rows.indices.astype(np.int32, copy=False)
+    if n_workers == 1 or len(indices) * n_columns < 10**6:
+        _sum_rows(indptr, indices, X, sums, 0, n_rows)
+        return sums
+    marks = np.linspace(0, len(indices), 8 * n_workers + 1)
+    edges = [0, *np.searchsorted(indptr, marks[1:-1]).tolist(), n_rows]
+    with ThreadPoolExecutor(n_workers) as pool:
+        tasks = [
+            pool.submit(_sum_rows, indptr, indices, X, sums, *part) for part in pairwise(edges)
+        ]
+        for task in tasks:
+            task.result()
+    return sums
+
+
+@compiled
+def _sum_rows(indptr, indices, X, sums, start, stop):
+    for i in range(start, stop):
+        for k in range(indptr[i], indptr[i + 1]):
+            j = indices[k]
+            for c in range(X.shape[1]):
+                sums[i, c] += X[j, c]
+
+
+# Tables: what is not a number is one-hot encoded, numbers are cut into ranges
+
+
+def learn_columns(table: pd.DataFrame, name: str) -> tuple:
+    """What the features of a table are: (column, value), or (column, low, high) for numbers.
+
+    Text is split at "|", as MovieLens joins genres. Numbers of more than ten different values are
+    cut into eight ranges that hold about as many rows each.
+    """
+    found = []
+    for column in table:
+        values = table[column].dropna()
+        if values.map(lambda one: isinstance(one, (list, set, tuple, dict))).any():
+            raise TypeError(f'{name}: join the lists in column {column!r} by "|"')
+        number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+        if number and values.nunique() > 10:
+            edges = np.unique(np.quantile(values.astype(float), np.linspace(0, 1, 9)[1:-1]))
+            edges = [-np.inf, *edges.tolist(), np.inf]
+            found += [(str(column), low, high) for low, high in pairwise(edges)]
+        else:
+            parts = values.astype(str).str.split("|").explode().str.strip()
+            found += [(str(column), value) for value in sorted(parts[parts != ""].unique())]
+    if not found:
+        raise ValueError(f"{name} is a table without values")
+    return tuple(found)
+
+
+def encode(table: pd.DataFrame, columns: tuple, name: str) -> sp.csr_array:
+    """The features of a table's rows, each row scaled to length 1; what is missing is zero."""
+    encoded = np.zeros((len(table), len(columns)))
+    given = {str(column): table[column] for column in table}
+    if unknown := sorted(set(given) - {column for column, *_ in columns}):
+        known = ", ".join(dict.fromkeys(column for column, *_ in columns))
+        raise ValueError(f"{name}: {unknown[0]!r} is no feature of the model, which has {known}")
+    for k, (column, *value) in enumerate(columns):
+        if column not in given:
+            continue
+        if len(value) == 2:
+            numbers = pd.to_numeric(given[column]).to_numpy(float, na_value=np.nan)
+            encoded[:, k] = (numbers >= value[0]) & (numbers < value[1])
+        else:
+            texts = "|" + given[column].astype(str).str.replace(r"\s*\|\s*", "|", regex=True) + "|"
+            encoded[:, k] = texts.str.contains(f"|{value[0]}|", regex=False).to_numpy(bool)
+    norms = np.linalg.norm(encoded, axis=1, keepdims=True)
+    return sp.csr_array(encoded / np.where(norms == 0, 1, norms))
+
+
+def check_features(features, n_rows: int, name: str, link: Link | None = None):
+    """Return features as CSR and what their columns are; or raise TypeError or ValueError.
+
+    With a `link`, they are those of newcomers, and must be what the model was fitted with.
+    """
+    if isinstance(features, dict):
+        features = pd.DataFrame({key: [value] for key, value in features.items()})
+    columns = None if link is None else link.columns
+    if isinstance(features, pd.DataFrame):
+        if link is not None and columns is None:
+            raise TypeError(f"{name} must be a matrix, as when the model was fitted, not a table")
+        columns = learn_columns(features, name) if link is None else columns
+        matrix = encode(features, columns, name)
+    elif columns is not None:
+        raise TypeError(f"{name} must be a table, as when the model was fitted")
+    elif sp.issparse(features) or (isinstance(features, np.ndarray) and features.ndim == 2):
+        if features.dtype.kind not in "iufb":
+            raise TypeError(f"{name} must be real numbers, got dtype {features.dtype}")
+        matrix = sp.csr_array(features).astype(float)
+        matrix.sum_duplicates()
+    else:
+        kind = type(features).__name__
+        raise TypeError(f"{name} must be a table or a sparse matrix, with a row each, got {kind}")
+    if matrix.shape[0] != n_rows:
+        what = f"{matrix.shape[0]} rows for {n_rows}"
+        raise ValueError(f"{name}: {what}; they stand in the order of the rows of the ratings")
+    if link is not None and matrix.shape[1] != len(link.given):
+        what = f"{matrix.shape[1]} columns for {len(link.given)} features"
+        raise ValueError(f"{name}: {what} of the model")
+    if not matrix.shape[1] or not np.isfinite(matrix.data).all():
+        raise ValueError(f"{name} must have columns, of finite numbers")
+    return matrix, columns
+
+
+def feature_names(columns: tuple | None, n_features: int) -> list[str]:
+    """A name for each given feature."""
+    if columns is None:
+        return [f"feature {k}" for k in range(n_features)]
+    return [_name(*column) for column in columns]
+
+
+def _name(column, low, high=None):
+    if high is None:
+        return f"{column} {low}"
+    if low == -np.inf:
+        return f"{column} < {high:g}"
+    return f"{column} ≥ {low:g}" if high == np.inf else f"{low:g} ≤ {column} < {high:g}"
