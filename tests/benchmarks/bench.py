@@ -23,9 +23,15 @@ import scipy
 import scipy.sparse as sp
 from contenders import PEERS, Before, parallel, sequential, textbook
 
-from alsnb import als_matrix_factorization_parallel, load_movielens, which_blas
+from alsnb import (
+    als_matrix_factorization_parallel,
+    load_movielens,
+    sample_factorization,
+    which_blas,
+)
 
 HERE = Path(__file__).resolve()
+OVER = "(peak - compiled) / needed"
 OURS = {name: parallel(name) for name in ("serial", "threads", "processes")}
 
 
@@ -121,7 +127,7 @@ def movielens(options):
     return rows
 
 
-def per_iteration(R, n_factors, executor, n_workers, n_iterations=4, dtype=np.float32):
+def per_iteration(R, n_factors, executor, n_workers, n_iterations=4, dtype=np.float32, **settings):
     """Start-up, and the median of the seconds of iterations after the first."""
     stamps = [time.perf_counter()]
     als_matrix_factorization_parallel(
@@ -135,6 +141,7 @@ def per_iteration(R, n_factors, executor, n_workers, n_iterations=4, dtype=np.fl
         rng=0,
         dtype=dtype,
         callback=lambda *_: stamps.append(time.perf_counter()),
+        **settings,
     )
     seconds = float(np.median(np.diff(stamps)[1:]))
     return stamps[1] - stamps[0] - seconds, seconds
@@ -173,10 +180,10 @@ def big(options):
     return {"seconds": rows, "memory": memory}
 
 
-def measure_memory(options, executor):
+def measure_memory(options, executor, *more):
     """Run `--memory` in a fresh process, whose peak is that of the one fit."""
     command = [sys.executable, str(HERE), "--memory", executor, "--ratings", str(options.ratings)]
-    command += ["--workers", str(options.workers)]
+    command += ["--workers", str(options.workers), *more]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -204,13 +211,14 @@ def memory(options):
     finally:
         path.unlink(missing_ok=True)
     loaded = memory_held(peak=False)
-    per_iteration(R, 64, options.memory, workers, n_iterations=2)
+    settings = {"bias": True, "implicit_features": True} if options.implicit else {}
+    per_iteration(R, 64, options.memory, workers, n_iterations=2, **settings)
     peak = memory_held()
     ratings = (R.data.nbytes + R.indices.nbytes + R.indptr.nbytes) / 1e6
     needed = 2 * ratings + sum(R.shape) * 64 * 4 / 1e6
     row = {"executor": options.memory, "R": ratings, "R twice, U and V": needed}
     row |= {"imported": imported, "compiled": before, "with R": loaded, "peak": peak}
-    print(json.dumps(row | {"(peak - compiled) / needed": (peak - before) / needed}))
+    print(json.dumps(row | {OVER: (peak - before) / needed}))
 
 
 def cluster(options):
@@ -231,6 +239,51 @@ def cluster(options):
     row |= {"U and V, MB": factors, "worker's peak, MB": max(after[w] - before[w] for w in after)}
     show(f"{R.nnz:,} ratings, f = {f}, on a Dask cluster of {options.workers}", [row])
     return [row]
+
+
+def features(options):
+    """(g): the same with what was rated as features: seconds per iteration, and peak memory."""
+    R, f = make_heavy_tailed(options.ratings), 64
+    biases = {"bias": True, "reg_exponent": 0.5}
+    runs = {"plain": {}, "biases": biases, "what was rated": biases | {"implicit_features": True}}
+    seconds = {name: [] for name in runs}
+    for _ in range(options.repeats):
+        for name, settings in runs.items():
+            seconds[name].append(per_iteration(R, f, "threads", options.workers, **settings)[1])
+    rows = [{"model": name, "s / iteration": np.median(s)} for name, s in seconds.items()]
+    for row in rows:
+        row["against plain"] = row["s / iteration"] / rows[0]["s / iteration"]
+    memory = measure_memory(options, "threads", "--implicit")
+    rows[-1] |= {"peak MB": memory["peak"], "over R twice, U and V": memory[OVER]}
+    show(f"{R.nnz:,} ratings, f = {f}, float32, two threads", rows)
+    return rows
+
+
+def sampler(options):
+    """(h): sweeps of the sampler, beside iterations of ALS at the same sizes."""
+    rows, R = [], load_movielens("100k").R
+    for name in (False, True):
+        samples = [clock_sampler(R, 10, 120, 40, implicit_features=name) for _ in range(3)]
+        rows.append({"ratings": R.nnz, "f": 10, "what was rated": name})
+        rows[-1] |= {"160 sweeps, s": np.median(samples)}
+    R, sweeps, iterations = make_heavy_tailed(1_000_000), [], []
+    for _ in range(options.repeats):
+        short, long = (clock_sampler(R, 32, n, 0) for n in (2, 12))
+        sweeps.append((long - short) / 10)
+        iterations.append(per_iteration(R, 32, "threads", None, 8, np.float64, bias=True)[1])
+    sweep, iteration = np.median(sweeps), np.median(iterations)
+    rows.append({"ratings": R.nnz, "f": 32, "what was rated": False, "s / sweep": sweep})
+    rows[-1] |= {"s / iteration of ALS": iteration, "ratio": sweep / iteration}
+    show("the sampler, float64, two threads", rows)
+    return rows
+
+
+def clock_sampler(R, n_factors, n_samples, burn_in, **features):
+    """Seconds of one call."""
+    options = {"n_draws": 2, "rng": 0, "verbose": False} | features
+    start = time.perf_counter()
+    sample_factorization(R, n_factors, n_samples=n_samples, burn_in=burn_in, **options)
+    return time.perf_counter() - start
 
 
 def start(options):
@@ -310,7 +363,7 @@ def describe_machine(options):
 
 
 SECTIONS = {"movielens": movielens, "big": big, "cluster": cluster, "start": start}
-SECTIONS |= {"growth": growth, "live": live_updates}
+SECTIONS |= {"growth": growth, "live": live_updates, "features": features, "sampler": sampler}
 
 
 def main():
@@ -323,6 +376,7 @@ def main():
     parser.add_argument("--before", type=Path, help="another checkout, to be timed in the same run")
     parser.add_argument("--json", type=Path, default=HERE.with_name("results.json"))
     parser.add_argument("--memory", choices=list(OURS), help=argparse.SUPPRESS)
+    parser.add_argument("--implicit", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.ratings < 100_000:
