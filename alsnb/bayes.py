@@ -12,21 +12,23 @@ added. Means, precisions, links and the noise are drawn from their own posterior
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
-from scipy.stats import norm, wishart
+from scipy.linalg import eigh, solve_triangular
+from scipy.stats import norm
 from tqdm import tqdm
 
 from .als import check_executor, start_model
-from .features import DIRECT, Link, check_features, sum_rated, unit_rows
+from .features import Link, check_features, sum_rated, unit_rows
 from .metrics import check_clip
 from .model import ALS, SIDES, Factorization, one_row, top_items
 from .parallel import count_cores, open_executor
 from .ratings import (
+    Ratings,
     check_count,
     check_dtype,
     check_number,
@@ -36,9 +38,14 @@ from .ratings import (
     check_rows,
     rows_of,
 )
-from .ridge import Equation
+from .ridge import Equation, solve_rows
 
 WHICH = ("mean", "lower", "thompson")
+DIRECT = 1000  # with so many rows or columns at most, links are solved for directly
+MEAN_WEIGHT = 2.0  # β₀: the mean of a side's rows is N(0, (β₀ P)⁻¹), their precision P is W(I, k)
+STRENGTH = 1.0, 1e-3  # shape and rate of β's Gamma prior; of each part of a link
+PRECISION = 0.5, 0.5  # the same of α
+_BLOCK = 2**20  # scores at a time, in recommendations to many
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +58,7 @@ class Prior:
         Of the factors and, last, of the bias.
     root : ndarray, shape (n_solved, n_solved)
         Lower triangular, with P = root rootᵀ.
-    link : Link
+    link : Link or None
         B, of what was rated and of given features.
     strengths : dict
         β of each part of B, whose rows are N(0, (β P)⁻¹).
@@ -59,8 +66,13 @@ class Prior:
 
     mean: np.ndarray
     root: np.ndarray
-    link: Link
+    link: Link | None
     strengths: dict
+
+    def means(self, rows, features=None):
+        """Prior means, mean + Bᵀf, of rows in CSR form, whose given features are `features`."""
+        means = np.tile(self.mean, (len(rows.indptr) - 1, 1))
+        return means if self.link is None else means + self.link.prior_means(rows, features)
 
     def whiten(self, X):
         """Coordinates in which rows have the prior covariance I: rows of X as ``X root``."""
@@ -91,9 +103,23 @@ class Draw:
     noise: float
     priors: tuple[Prior, Prior]
 
+    def prior(self, side: str) -> Prior:
+        """That of one side."""
+        return self.priors[SIDES.index(side)]
+
+    def with_prior(self, side: str, prior: Prior) -> Draw:
+        """The same draw with another prior of one side."""
+        pair = list(self.priors)
+        pair[SIDES.index(side)] = prior
+        return replace(self, priors=tuple(pair))
+
+    def with_rows(self, side: str, X) -> Draw:
+        """The same draw with other rows of one side."""
+        return replace(self, **{"U" if side == "users" else "V": X})
+
     def equation(self, side: str, rows, prior_means, noise=None) -> Equation:
         """What rows of one side solve, in whitened coordinates."""
-        prior, f = self.priors[SIDES.index(side)], self.V.shape[1] - 3
+        prior, f = self.prior(side), self.V.shape[1] - 3
         Y, bias = (self.V, self.V[:, f + 1]) if side == "users" else (self.U, self.U[:, f])
         # x = root⁻ᵀ ξ and y·x = (root⁻¹ y)·ξ, where ξ has the prior covariance I
         Z = np.column_stack([Y[:, :f], np.ones(len(Y), Y.dtype)])
@@ -113,7 +139,7 @@ class Draw:
 
     def assemble(self, side: str, X) -> np.ndarray:
         """All columns of rows of U or V, of whitened solutions."""
-        X = self.priors[SIDES.index(side)].unwhiten(X)
+        X = self.prior(side).unwhiten(X)
         ones = np.ones((len(X), 1), X.dtype)
         if side == "users":
             return np.hstack([X, ones, self.U[0, -1] * ones])
@@ -134,10 +160,12 @@ class Posterior:
     draws : list of Draw
         Some of the samples, evenly spaced; what the methods below are computed from.
     pairs : DataFrame
-        The predictions asked for: user, item, mean, std (of the expected rating, in stars, over all
-        samples) and r_hat (Gelman and Rubin's, near 1 if the chains agree).
+        The predictions asked for: user, item, mean and std of the expected rating (in stars, over
+        all samples), and r_hat, Gelman and Rubin's: near 1 if the halves of all chains agree, NaN
+        for fewer than four samples a chain or where no sample differs.
     trace : DataFrame, one row a sweep
-        chain, sweep, noise and train_rmse (stars), and of each link the strength of its prior.
+        chain, sweep, noise and train_rmse (in stars), and β of each part of the links, such as
+        users_rated.
 
     Examples
     --------
@@ -176,14 +204,17 @@ class Posterior:
         -------
         mean, std : ndarray
             In stars, of the shape of `users` and `items` together. The std says how sure the model
-            is of what it expects; a single rating differs from that by the noise besides.
+            is of what it expects. A single rating has the noise on top of that.
+
+        Raises
+        ------
+        IndexError, TypeError, ValueError
+            As `Factorization.predict`.
         """
-        total = squares = 0.0
+        running = _Running()
         for draw in self.draws:
-            predicted = Factorization(draw.U, draw.V).predict(users, items, clip=clip)
-            total, squares = total + predicted, squares + predicted.astype(float) ** 2
-        mean = total / len(self.draws)
-        return mean, np.sqrt(np.maximum(squares / len(self.draws) - mean**2, 0))
+            running.add(Factorization(draw.U, draw.V).predict(users, items, clip=clip))
+        return running.mean, np.sqrt(running.variance)
 
     def interval(self, users, items=None, level: float = 0.9, *, clip=None):
         """Where a rating lies with probability `level`: mean ± z √(std² + noise²).
@@ -199,6 +230,11 @@ class Posterior:
         -------
         low, high : ndarray
             In stars; not cut off at the ends of the scale.
+
+        Raises
+        ------
+        IndexError, TypeError, ValueError
+            As `predict`, or if `level` is not between 0 and 1.
 
         Examples
         --------
@@ -230,61 +266,84 @@ class Posterior:
         users, R, top_n, candidates :
             As for `Factorization.recommend`.
         by : {"mean", "lower", "thompson"}
-            The score: the mean; the lower end of an interval, below which the expected rating lies
-            with probability 1 − `level`, so that what is uncertain falls back; or what one of the
-            draws predicts, another one for each user and each call (Thompson sampling).
+            The score. "mean": of the expected rating. "lower": what the expected rating exceeds
+            with probability `level`, so that uncertain items fall back. "thompson": what one draw
+            predicts, picked at random for each user.
         level : float
-            Of the lower end.
+            For "lower"; between 0 and 1.
         rng : int, numpy.random.Generator or None
-            Which draw, for Thompson sampling.
+            Picks the draws for "thompson".
 
         Returns
         -------
-        items : ndarray of int, shape (≤ top_n,) or (n_users, top_n)
+        items : ndarray of int, shape (≤ top_n,) or (n_users, min(top_n, n_items))
         scores : ndarray, of the same shape
             As for `Factorization.recommend`.
+
+        Raises
+        ------
+        IndexError, TypeError, ValueError
+            If there is no such user or item, an argument is of the wrong kind or out of range, or R
+            does not fit the posterior.
+
+        Examples
+        --------
+        >>> from alsnb import make_low_rank_ratings
+        >>> R, _, _ = make_low_rank_ratings(noise=0.5, rng=0)
+        >>> posterior = sample_factorization(R, 2, n_samples=20, burn_in=10, rng=0, verbose=False)
+        >>> items, scores = posterior.recommend(0, R, 3, by="lower", level=0.9)
+        >>> bool((scores < posterior.predict(0, items)[0]).all())
+        True
         """
         if by not in WHICH:
             raise ValueError(f"by must be one of {', '.join(map(repr, WHICH))}, got {by!r}")
+        shape = len(self.draws[0].U), len(self.draws[0].V)
         R, one = check_rows(R), users is not None and not np.ndim(users)
-        if R.shape != (len(self.draws[0].U), len(self.draws[0].V)):
-            what = f"{R.shape} but the posterior {len(self.draws[0].U), len(self.draws[0].V)}"
-            raise ValueError(f"R is {what}")
-        chosen = np.arange(R.shape[0]) if users is None else np.atleast_1d(users)
-        chosen, rng = check_positions("users", chosen, R.shape[0]), np.random.default_rng(rng)
-        z, top_n = norm.ppf(_check_level(level)), min(check_count("top_n", top_n), R.shape[1])
-        lists = []
-        for user in chosen.tolist():
-            if by == "thompson":
-                draw = self.draws[rng.integers(len(self.draws))]
-                scores = draw.V @ draw.U[user]
-            else:
-                mean, std = self.predict(user)
-                scores = mean - z * std if by == "lower" else mean
-            seen = R.indices[R.indptr[user] : R.indptr[user + 1]]
-            lists.append(top_items(scores, top_n, exclude=seen, candidates=candidates))
-        if one:
-            return lists[0]
+        if R.shape != shape:
+            raise ValueError(f"R has shape {R.shape}, but the posterior is of {shape}")
+        chosen = check_positions("users", np.arange(shape[0]) if users is None else users, shape[0])
+        z, top_n = norm.ppf(_check_level(level)), min(check_count("top_n", top_n), shape[1])
         items, scores = np.full((len(chosen), top_n), -1), np.full((len(chosen), top_n), -np.inf)
-        for k, (best, values) in enumerate(lists):
-            items[k, : len(best)], scores[k, : len(best)] = best, values
+        which = np.random.default_rng(rng).integers(len(self.draws), size=len(chosen))
+        step = max(1, _BLOCK // shape[1])
+        for start in range(0, len(chosen), step):
+            block = chosen[start : start + step]
+            if by == "thompson":
+                drawn = [self.draws[d] for d in which[start : start + step].tolist()]
+                block_scores = [draw.V @ draw.U[u] for draw, u in zip(drawn, block, strict=True)]
+            else:
+                mean, std = self.predict(block)
+                block_scores = mean - z * std if by == "lower" else mean
+            for k, (user, values) in enumerate(zip(block, block_scores, strict=True), start):
+                seen = R.indices[R.indptr[user] : R.indptr[user + 1]]
+                best, values = top_items(values, top_n, exclude=seen, candidates=candidates)
+                items[k, : len(best)], scores[k, : len(best)] = best, values
+        if one:
+            found = items[0] >= 0
+            return items[0][found], scores[0][found]
         return items, scores
 
     def fold_in(self, ratings, *, features=None, rng=None) -> Posterior:
-        """The posterior of a newcomer: of the draws, each with a draw of the newcomer's factors.
+        """The posterior of a newcomer, whose factors are drawn once for each draw.
 
         Parameters
         ----------
         ratings : (items, ratings)
             What the newcomer has rated; perhaps nothing.
         features : dict, DataFrame or matrix of one row, optional
-            What else is known, as the sampler was given it.
+            What else is known, of the kind that the sampler was given.
         rng : int, numpy.random.Generator or None
 
         Returns
         -------
         Posterior
-            Of one user, at position 0: ``.predict(0)``, ``.interval(0)``.
+            Of one user, at position 0: ``.predict(0)``, ``.interval(0)``. It has no pairs.
+
+        Raises
+        ------
+        IndexError, TypeError, ValueError
+            If items are not distinct positions, ratings are not as many finite numbers, or features
+            are not those of the sampler.
 
         Examples
         --------
@@ -295,32 +354,49 @@ class Posterior:
         >>> newcomer.predict(0)[0].shape
         (40,)
         """
-        items, values = check_row("items", *ratings, len(self.draws[0].V))
-        row, rng, draws = one_row(items, values), np.random.default_rng(rng), []
-        given = None
+        if not isinstance(ratings, tuple) or len(ratings) != 2:
+            kind = type(ratings).__name__
+            raise TypeError(f"ratings must be a pair (items, ratings), got {kind}")
+        row = one_row(*check_row("items", *ratings, len(self.draws[0].V)))
         if features is not None:
             link = self.draws[0].priors[0].link
-            if link.given is None:
+            if link is None or link.given is None:
                 raise ValueError("the sampler was given no features of users; leave them out")
-            given, _ = check_features(features, 1, "features", link)
+            features, _ = check_features(features, 1, "features", link)
+        rng, draws = np.random.default_rng(rng), []
         for draw in self.draws:
-            prior, dtype = draw.priors[0], draw.V.dtype
-            means = prior.mean + _linked(prior.link, row, given, 1, dtype)
-            noise = rng.normal(size=means.shape).astype(dtype)
-            with open_executor("serial") as solve:
-                X, _ = solve(draw.equation("users", row, means, noise))
-            draws.append(replace(draw, U=draw.assemble("users", X)))
+            means = draw.priors[0].means(row, features)
+            X = solve_rows(draw.equation("users", row, means, _normal(rng, means.shape, float)))
+            draws.append(draw.with_rows("users", draw.assemble("users", X)))
         return replace(self, draws=draws, pairs=self.pairs[:0])
 
 
 def _check_level(level):
     if not 0 < check_number("level", level) < 1:
-        raise ValueError(f"level must be between 0 and 1, got {level}")
+        raise ValueError(f"level must be between 0 and 1, such as 0.9, got {level}")
     return level
 
 
 def interval(mean, std, noise, level: float = 0.9):
     """Where a rating lies with probability `level`, if it is normal: mean ± z √(std² + noise²).
+
+    Parameters
+    ----------
+    mean, std : float or ndarray
+        Of the expected rating, in stars, such as columns of ``posterior.pairs``.
+    noise : float
+        Standard deviation of a rating around that, in stars.
+    level : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    low, high : float or ndarray
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `level` is not between 0 and 1.
 
     Examples
     --------
@@ -351,47 +427,51 @@ def sample_factorization(
     dtype=np.float64,
     verbose: bool = True,
 ) -> Posterior:
-    r"""Sample from the posterior of a matrix factorization with biases, by Gibbs' method.
+    """Sample from the posterior of a matrix factorization with biases, by Gibbs' method.
 
-    Nothing has to be tuned: how strongly rows shrink is part of what is sampled. Given the executor
-    or not, and with any number of workers, a seed gives the same numbers.
+    Nothing has to be tuned: how strongly rows shrink is part of what is sampled. A seed gives the
+    same bits with every executor and any number of workers; "readable" agrees up to rounding.
 
     Parameters
     ----------
     R : scipy.sparse array or matrix, shape (n_users, n_items), or Ratings
+        A stored zero is a rating.
     n_factors : int
     n_samples : int
-        Sweeps of each chain that count.
+        Sweeps of each chain that count, at least 2.
     burn_in : int
-        Sweeps before, until the start is forgotten.
+        Sweeps before them, until the start is forgotten.
     n_chains : int
-        Chains, one after the other, each with a start of its own.
+        Chains, one after the other, each with a random start of its own.
     n_draws : int
-        How many of all samples to keep whole, evenly spaced; fewer if there are not so many.
+        How many of all samples to keep whole, evenly spaced; all, if there are not so many.
     implicit_features, user_features, item_features :
         Features as prior means, as for `ALS` and its method `fit`.
-    pairs : (users, items), or scipy.sparse array or matrix, optional
-        Predictions whose mean and standard deviation over all samples are wanted; of a matrix, its
-        stored places. They cost no memory for each sample.
+    pairs : (users, items), or scipy.sparse array or matrix, or Ratings, optional
+        Which predictions to follow over all samples; of a matrix, its stored places. Only their
+        sums are kept.
     clip : (float, float), optional
-        The rating scale, to which each sample of them is clipped.
+        The rating scale; each sample of these predictions is clipped to it.
     executor, n_workers, dtype :
         As for `ALS.fit`.
     rng : int, numpy.random.Generator or None
-        Seed of everything drawn.
+        Seed of everything that is drawn.
     verbose : bool
-        Show a progress bar. Ctrl-C ends the sampling; what has been drawn is kept.
+        Show a progress bar on stderr.
 
     Returns
     -------
     Posterior
+        Ctrl-C ends the sampling: what has been drawn is returned, with a warning.
 
     Raises
     ------
-    TypeError, ValueError
+    IndexError, TypeError, ValueError
         If an argument is of the wrong kind or out of range.
+    RuntimeError
+        If a worker process or a Dask worker dies.
     KeyboardInterrupt
-        If it comes before there are samples to keep.
+        By Ctrl-C before the first draw.
 
     References
     ----------
@@ -403,46 +483,44 @@ def sample_factorization(
     >>> from alsnb import make_low_rank_ratings
     >>> R, _, _ = make_low_rank_ratings(noise=0.5, rng=0)
     >>> sample_factorization(R, 3, n_samples=60, burn_in=30, rng=0, verbose=False)
-    Posterior: 60 users × 40 items, 3 factors, 30 draws kept of 90 sweeps, noise 0.494
+    Posterior: 60 users × 40 items, 3 factors, 30 draws kept of 90 sweeps, noise 0.492
     """
     check_executor(executor, n_workers)
     settings = ALS(n_factors, bias=True, implicit_features=implicit_features)
     dtype = check_dtype(dtype)
     R = check_ratings(R, dtype=dtype)
-    n_samples, n_chains = (
-        check_count("n_samples", n_samples, low=2),
-        check_count("n_chains", n_chains),
-    )
-    burn_in, n_draws = check_count("burn_in", burn_in, low=0), check_count("n_draws", n_draws)
+    n_samples = check_count("n_samples", n_samples, low=2)
+    burn_in = check_count("burn_in", burn_in, low=0)
+    n_chains, n_draws = check_count("n_chains", n_chains), check_count("n_draws", n_draws)
     places, clip = _check_pairs(pairs, R.shape), check_clip(clip)
+    rngs, n_total = np.random.default_rng(rng).spawn(n_chains), n_chains * n_samples
+    models = [start_model(settings, R, rng, dtype, user_features, item_features) for rng in rngs]
+    keep = np.linspace(0, n_total - 1, min(n_draws, n_total)).astype(int)
+    draws, trace, halves = [], [], [_Running() for _ in range(2 * n_chains)]  # two of each chain
     rows = {"users": R, "items": R.T.tocsr()}
-    keep = set(
-        np.linspace(0, n_chains * n_samples - 1, min(n_draws, n_chains * n_samples)).astype(int)
-    )
-    seeds = np.random.default_rng(rng).spawn(n_chains)
-    models = [start_model(settings, R, seed, dtype, user_features, item_features) for seed in seeds]
-    halves = [_Running() for _ in range(2 * n_chains)]  # two of each chain
-    draws, trace = [], []
     threads = 1 if executor == "serial" else n_workers or count_cores()
     bar = tqdm(total=n_chains * (burn_in + n_samples), unit="sweep", disable=not verbose)
     try:
         with bar, open_executor(executor, n_workers) as solve:
-            for chain, (model, seed) in enumerate(zip(models, seeds, strict=True)):
-                for sweep, draw in enumerate(_sweep(model, rows, solve, seed, threads)):
-                    draw, rmse = draw
-                    note = {"chain": chain + 1, "sweep": sweep + 1, "noise": draw.noise}
+            designs = {
+                side: _designs(models[0].link(side), rows[side], rows[other], threads)
+                for side, other in (SIDES, SIDES[::-1])
+            }
+            for chain, (model, rng) in enumerate(zip(models, rngs, strict=True)):
+                draw = _first_draw(model)
+                for sweep in range(-burn_in, n_samples):
+                    draw, rmse = _sweep(draw, rows, designs, solve, rng)
+                    note = {"chain": chain + 1, "sweep": burn_in + sweep + 1, "noise": draw.noise}
                     trace.append(note | {"train_rmse": rmse} | _strengths(draw))
                     bar.update()
-                    done = sweep - burn_in
-                    if done >= 0:
-                        half = halves[2 * chain + (done >= n_samples // 2)]
-                        half.add(_predict(draw, places, clip))
-                        if chain * n_samples + done in keep:
-                            draws.append(draw)
-                    if done == n_samples - 1:
-                        break
+                    if sweep < 0:
+                        continue
+                    half = halves[2 * chain + (sweep >= n_samples // 2)]
+                    half.add(_predict(draw, places, clip))
+                    if chain * n_samples + sweep in keep:
+                        draws.append(draw)
     except KeyboardInterrupt:
-        if len(draws) < 2:
+        if not draws:
             raise
         count = sum(half.n for half in halves)
         warnings.warn(f"interrupted: {count} samples are kept", RuntimeWarning, stacklevel=2)
@@ -453,28 +531,43 @@ def _check_pairs(pairs, shape):
     """Users and items of pairs or of a matrix's places."""
     if pairs is None:
         return np.empty(0, np.intp), np.empty(0, np.intp)
-    if sp.issparse(pairs):
+    if sp.issparse(pairs) or isinstance(pairs, Ratings):
         A = check_ratings(pairs, "pairs", empty=True)
         if A.shape != shape:
             raise ValueError(f"pairs have shape {A.shape} but R has {shape}")
         return rows_of(A).astype(np.intp), A.indices.astype(np.intp)
+    if not isinstance(pairs, (tuple, list, np.ndarray)) or len(pairs) != 2:
+        kind = type(pairs).__name__
+        raise TypeError(f"pairs must be (users, items) or a sparse matrix, got {kind}")
     users, items = (np.atleast_1d(np.asarray(part)) for part in pairs)
-    if users.shape != items.shape:
-        raise ValueError(f"pairs need as many users as items, got {len(users)} and {len(items)}")
+    if users.ndim != 1 or users.shape != items.shape:
+        what = f"{users.shape} and {items.shape}"
+        raise ValueError(f"pairs need as many users as items, got shapes {what}")
     for name, part, size in zip(("users", "items"), (users, items), shape, strict=True):
         check_positions(name, np.unique(part), size)
-    return users, items
+    return users.astype(np.intp), items.astype(np.intp)
 
 
+@dataclass
 class _Running:
     """Sums of predictions and of their squares."""
 
-    def __init__(self):
-        self.n, self.total, self.squares = 0, 0.0, 0.0
+    n: int = 0
+    total: np.ndarray | float = 0.0
+    squares: np.ndarray | float = 0.0
 
     def add(self, predicted):
-        self.n += 1
-        self.total, self.squares = self.total + predicted, self.squares + predicted**2
+        predicted = np.asarray(predicted, float)
+        total, squares = self.total + predicted, self.squares + predicted**2
+        self.n, self.total, self.squares = self.n + 1, total, squares
+
+    @property
+    def mean(self):
+        return self.total / self.n
+
+    @property
+    def variance(self):
+        return np.maximum(self.squares / self.n - self.mean**2, 0)
 
 
 def _predict(draw, places, clip):
@@ -487,18 +580,16 @@ def _summarize(places, halves) -> pd.DataFrame:
     """Mean, std and r_hat of predictions, of what halves of chains have summed up."""
     halves = [half for half in halves if half.n]
     n = np.array([half.n for half in halves])
-    means = np.array([half.total / half.n for half in halves])
-    variances = np.array([half.squares / half.n for half in halves]) - means**2
-    mean = n @ means / n.sum()
-    std = np.sqrt(np.maximum(n @ (variances + means**2) / n.sum() - mean**2, 0))
-    r_hat = np.full(len(mean), np.nan)
+    total, squares = sum(half.total for half in halves), sum(half.squares for half in halves)
+    whole = _Running(n.sum(), total, squares)
+    r_hat = np.full(len(places[0]), np.nan)
     if len(halves) > 1 and n.min() > 1:
-        # W, the variance within, and B, that of the means between: r_hat² = (n − 1)/n + B/W
-        within = np.mean(variances * (n / (n - 1))[:, None], axis=0)
-        between, known = np.var(means, axis=0, ddof=1), within > 0
+        # r_hat² = (n − 1)/n + B/W: B is the variance between the means, W that within
+        within = np.mean([half.variance * half.n / (half.n - 1) for half in halves], axis=0)
+        between, known = np.var([half.mean for half in halves], axis=0, ddof=1), within > 0
         r_hat[known] = np.sqrt(1 - 1 / n.mean() + between[known] / within[known])
-    users, items = places
-    return pd.DataFrame({"user": users, "item": items, "mean": mean, "std": std, "r_hat": r_hat})
+    columns = {"user": places[0], "item": places[1], "mean": whole.mean}
+    return pd.DataFrame(columns | {"std": np.sqrt(whole.variance), "r_hat": r_hat})
 
 
 def _strengths(draw):
@@ -509,103 +600,137 @@ def _strengths(draw):
     }
 
 
-def _linked(link, rows, features, n_rows, dtype):
-    """F B, or zeros."""
-    if link is None or (link.rated is None and link.given is None):
-        return np.zeros((n_rows, 1), dtype)
-    return link.prior_means(rows, features)
+def _first_draw(model) -> Draw:
+    """A random start, of rows that know nothing of each other."""
+    k, dtype = model.n_factors + 1, model.U.dtype
+    zeros, root = np.zeros(k, dtype), np.eye(k, dtype=dtype)
+    priors = tuple(Prior(zeros, root, model.link(side), {}) for side in SIDES)
+    return Draw(model.U, model.V, 1.0, priors)
 
 
-def _sweep(model, rows, solve, rng, n_workers):
-    """Draw priors, users, items and the noise, again and again: pairs of a Draw, and its RMSE."""
-    k, dtype, n_ratings = model.n_factors + 1, model.U.dtype, rows["users"].nnz
-    priors, linked, designs = [], [], []
-    for side, other in (("users", "items"), ("items", "users")):
-        link = model.link(side) or Link()
-        priors.append(Prior(np.zeros(k, dtype), np.eye(k, dtype=dtype), link, {}))
-        linked.append({})
-        designs.append(_designs(link, rows[side], rows[other], n_workers))
-    draw = Draw(model.U, model.V, 1.0, tuple(priors))
-    known = [np.diff(rows[side].indptr) > 0 for side in SIDES]
-    while True:
-        for s, side in enumerate(SIDES):
-            X, parts = draw.solved(side), linked[s]
-            prior = _draw_prior(X, parts, draw.priors[s], known[s], rng)
-            prior = _draw_links(X, parts, prior, designs[s], known[s], rng)
-            pair = (prior, draw.priors[1]) if s == 0 else (draw.priors[0], prior)
-            draw = replace(draw, priors=pair)
-            means = prior.mean + sum(parts.values(), np.zeros_like(X))
-            noise = rng.standard_normal(X.shape).astype(dtype, copy=False)
-            X, squares = solve(draw.equation(side, rows[side], means, noise), residuals=s == 1)
-            draw = replace(draw, **{"UV"[s]: draw.assemble(side, X)})
-        total = squares.sum()
-        # α given the residuals, of the prior Γ(½, ½)
-        precision = rng.gamma((1 + n_ratings) / 2, 2 / (1 + total))
-        draw = replace(draw, noise=float(1 / np.sqrt(precision)))
-        yield draw, float(np.sqrt(total / n_ratings))
+def _sweep(draw: Draw, rows: dict, designs: dict, solve: Callable, rng) -> tuple[Draw, float]:
+    """Draw priors, links and rows, of users and then of items, and the noise.
+
+    Returns the RMSE over the ratings, too.
+    """
+    for side in SIDES:
+        X, prior, known = draw.solved(side), draw.prior(side), np.diff(rows[side].indptr) > 0
+        linked = {part: F.forward(getattr(prior.link, part)) for part, F in designs[side].items()}
+        prior = _draw_prior(X, linked, prior, known, rng)
+        prior, linked = _draw_links(X, linked, prior, designs[side], known, rng)
+        draw = draw.with_prior(side, prior)
+        means = prior.mean + sum(linked.values(), np.zeros_like(X))
+        noise = _normal(rng, X.shape, X.dtype)
+        X, squares = solve(draw.equation(side, rows[side], means, noise), residuals=side == "items")
+        draw = draw.with_rows(side, draw.assemble(side, X))
+    # α | residuals ~ Γ(shape + n/2, rate + Σ residual² / 2)
+    total, n_ratings, (shape, rate) = squares.sum(), rows["users"].nnz, PRECISION
+    precision = rng.gamma(shape + n_ratings / 2, 1 / (rate + total / 2))
+    return replace(draw, noise=float(1 / np.sqrt(precision))), float(np.sqrt(total / n_ratings))
 
 
-def _draw_prior(X, parts, prior, known, rng):
+def _draw_prior(X, linked, prior, known, rng) -> Prior:
     """Mean and precision of rows, given the links: normal and Wishart.
 
-    Salakhutdinov and Mnih (2008), equation 14, with μ₀ = 0, β₀ = 2, W₀ = I and ν₀ as many as there
-    are columns. The links count, too: their rows have the precision β P.
+    Salakhutdinov and Mnih (2008), equation 14, with μ₀ = 0, W₀ = I and ν₀ as many as there are
+    columns. Rows of the links, whose precision is β P, count as well.
     """
-    left = (X - sum(parts.values(), np.zeros_like(X)))[known].astype(float)
-    (n, k), b0 = left.shape, 2.0
-    mean = left.mean(axis=0)
+    left = (X - sum(linked.values(), np.zeros_like(X)))[known].astype(float)
+    (n, k), b0 = left.shape, MEAN_WEIGHT
+    mean = left.sum(axis=0) / max(n, 1)
     scatter = (left - mean).T @ (left - mean) + b0 * n / (b0 + n) * np.outer(mean, mean)
     degrees = k + n
     for part, strength in prior.strengths.items():
         B = getattr(prior.link, part).astype(float)
         scatter, degrees = scatter + strength * B.T @ B, degrees + len(B)
     scale = np.linalg.inv(np.eye(k) + scatter)
-    P = wishart.rvs(degrees, (scale + scale.T) / 2, random_state=rng).reshape(k, k)
-    root = np.linalg.cholesky(P)
+    # P = root rootᵀ, by Bartlett's decomposition: root = C A, where C Cᵀ is the scale
+    A = np.tril(rng.standard_normal((k, k)), -1)
+    A[np.diag_indices(k)] = np.sqrt(rng.chisquare(degrees - np.arange(k)))
+    root = np.linalg.cholesky(scale) @ A
     # the mean has the precision (β₀ + n) P
     step = solve_triangular(root, rng.standard_normal(k), lower=True, trans=1)
     mean = n * mean / (b0 + n) + step / np.sqrt(b0 + n)
     return replace(prior, mean=mean.astype(X.dtype), root=root.astype(X.dtype))
 
 
-class _Design:
-    """F of one part of the features, and how to solve (FᵀF + β I) B = right."""
+def _draw_links(X, linked, prior, designs, known, rng) -> tuple[Prior, dict]:
+    """B of each part of the features, the other part given, and the strength of its prior.
 
-    def __init__(self, forward, backward, shape, diagonal, dense=None):
-        self.diagonal = diagonal[:, None]
-        self.forward, self.backward, self.shape = forward, backward, shape
-        self.gram = None if dense is None else dense.T @ dense
-        self.strength = shape[0] / shape[1]  # to begin with: FᵀF has a trace of about n_rows
+    A draw is the solution of (FᵀF + β I) B = Fᵀ(X + E₁) + √β E₂, where rows of E₁ and E₂ are drawn
+    from N(0, P⁻¹): Simm et al. (2015), equation 6. Returns F B of each part, too.
+    """
+    link, strengths, linked = prior.link, dict(prior.strengths), dict(linked)
+    for part, F in designs.items():
+        others = sum((F_B for other, F_B in linked.items() if other != part), np.zeros_like(X))
+        left = (X - prior.mean - others) * known[:, None].astype(X.dtype)
+        old, strength = getattr(link, part), strengths.get(part, F.strength)
+        right = F.backward(left + prior.unwhiten(_normal(rng, X.shape, X.dtype)))
+        right += np.sqrt(strength) * prior.unwhiten(_normal(rng, old.shape, X.dtype))
+        B = F.solve(right, strength, old).astype(X.dtype)
+        # β | B ~ Γ(shape + size/2, rate + tr(B P Bᵀ) / 2)
+        squares, (shape, rate) = np.sum(np.square(prior.whiten(B)), dtype=float), STRENGTH
+        strengths[part] = float(rng.gamma(shape + B.size / 2, 1 / (rate + squares / 2)))
+        link, linked[part] = replace(link, **{part: B}), F.forward(B)
+    return replace(prior, link=link, strengths=strengths), linked
+
+
+def _normal(rng, shape, dtype):
+    return rng.standard_normal(shape).astype(dtype, copy=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _Design:
+    """F of one part of a side's features, and how to solve (FᵀF + β I) B = right."""
+
+    forward: Callable  # B ↦ F B, of all rows
+    backward: Callable  # Z ↦ Fᵀ Z, of rows with ratings, which alone tell of B
+    diagonal: np.ndarray  # of FᵀF, as a column
+    strength: float  # β, to begin with
+    eigen: tuple | None  # values and vectors of FᵀF or F Fᵀ, of the smaller, if that is small
 
     def solve(self, right, strength, B):
-        if self.gram is not None:
-            return cho_solve(cho_factor(self.gram + strength * np.eye(len(right))), right)
-        β = B.dtype.type(strength)
-        return conjugate_gradients(
-            lambda B: self.backward(self.forward(B)) + β * B, right, B, self.diagonal + β
-        )
+        """(FᵀF + β I)⁻¹ right; B is a first guess."""
+        if self.eigen is None:
+            β = B.dtype.type(strength)
+            return conjugate_gradients(
+                lambda B: self.backward(self.forward(B)) + β * B, right, B, self.diagonal + β
+            )
+        values, vectors = self.eigen
+
+        def invert(Z):
+            return vectors @ ((vectors.T @ Z) / (values + strength)[:, None])
+
+        if len(values) == len(right):
+            return invert(right)
+        # Woodbury: (I − Fᵀ (F Fᵀ + β I)⁻¹ F) / β
+        return (right - self.backward(invert(self.forward(right)))) / strength
 
 
-def _designs(link, rows, columns, n_workers):
+def _designs(link, rows, columns, n_workers) -> dict:
     """The parts of a side's features, by name."""
-    designs, dtype = {}, rows.dtype
-    if link.rated is not None:
-        root = unit_rows(rows, dtype)
-        designs["rated"] = _Design(
+    parts, n_ratings = {}, np.diff(rows.indptr)
+    if link is not None and link.rated is not None:
+        root = unit_rows(rows, rows.dtype)
+        parts["rated"] = _design(
+            sp.csr_array((np.repeat(root, n_ratings), rows.indices, rows.indptr), rows.shape),
             lambda B: root * sum_rated(rows, B, n_workers),
             lambda Z: sum_rated(columns, root * Z, n_workers),
-            (len(root), len(link.rated)),
-            sum_rated(columns, root**2)[:, 0],
         )
-    if link.given is not None:
-        known = (np.diff(rows.indptr) > 0).astype(dtype)
+    if link is not None and link.given is not None:
+        known = (n_ratings > 0).astype(rows.dtype)
         F = sp.csr_array(link.features.multiply(known[:, None]))
-        dense = F.toarray() if F.shape[1] <= DIRECT else None
         Ft = F.T.tocsr()
-        designs["given"] = _Design(
-            lambda B: F @ B, lambda Z: Ft @ Z, F.shape, F.multiply(F).sum(axis=0), dense
-        )
-    return designs
+        parts["given"] = _design(F, lambda B: link.features @ B, lambda Z: Ft @ Z)
+    return parts
+
+
+def _design(F, forward, backward) -> _Design:
+    (n, m), eigen = F.shape, None
+    if min(n, m) <= DIRECT:
+        eigen = eigh((F @ F.T if n < m else F.T @ F).toarray().astype(float))
+    diagonal = F.power(2).sum(axis=0)[:, None]
+    return _Design(forward, backward, diagonal, n / m, eigen)
 
 
 def conjugate_gradients(multiply, right, X, diagonal, tol: float = 1e-3, n_steps: int = 100):
@@ -632,33 +757,6 @@ def conjugate_gradients(multiply, right, X, diagonal, tol: float = 1e-3, n_steps
 
 def _ratio(x, y):
     return np.divide(x, y, out=np.zeros_like(x), where=y > 0)
-
-
-def _draw_links(X, parts, prior, designs, known, rng):
-    """B of each part of the features, the other parts given, and the strength of its prior.
-
-    A draw is the solution of (FᵀF + β I) B = Fᵀ(X + E₁) + √β E₂, where rows of E₁ and E₂ are drawn
-    from N(0, P⁻¹): Simm et al. (2015), equation 6. `parts` takes the new F B.
-    """
-    link, strengths = prior.link, dict(prior.strengths)
-    for name, design in designs.items():
-        others = sum((F_B for part, F_B in parts.items() if part != name), np.zeros_like(X))
-        left = (X - prior.mean - others) * known[:, None].astype(X.dtype)
-        old, strength = getattr(link, name), strengths.get(name, design.strength)
-        right = design.backward(left + prior.unwhiten(_normal(rng, X.shape, X.dtype)))
-        right += np.sqrt(strength) * prior.unwhiten(_normal(rng, old.shape, X.dtype))
-        B = design.solve(right, strength, old).astype(X.dtype)
-        # β has the prior Γ(1, 10⁻³)
-        squares = np.sum(np.square(prior.whiten(B)), dtype=float)
-        strengths[name] = float(rng.gamma(B.size / 2 + 1, 1 / (squares / 2 + 1e-3)))
-        link, parts[name] = replace(link, **{name: B}), design.forward(B)
-        if name == "given":  # rows without ratings have a prior mean, too
-            parts[name] = link.features @ B
-    return replace(prior, link=link, strengths=strengths)
-
-
-def _normal(rng, shape, dtype):
-    return rng.standard_normal(shape).astype(dtype, copy=False)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows is an error
