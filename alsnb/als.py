@@ -122,14 +122,13 @@ def fit(
     iteration   1   train RMSE 0.9823
     iteration   2   train RMSE 0.8399
     """
-    check_executor(executor, n_workers)
+    n_threads = check_executor(executor, n_workers)
     dtype = check_dtype(dtype)
     R = check_ratings(R, dtype=dtype)
     books = check_books(R, n_iterations, verbose, R_test, callback, tol)
     model = start_model(self, R, rng, dtype, user_features, item_features)
-    threads = 1 if executor == "serial" else n_workers or count_cores()
     with open_executor(executor, n_workers) as solve:
-        return iterate(alternate(model, R, solve, threads), R, **books)
+        return iterate(alternate(model, R, solve, n_threads), R, **books)
 
 
 def start_model(settings, R, rng, dtype, user_features=None, item_features=None) -> Factorization:
@@ -140,19 +139,18 @@ def start_model(settings, R, rng, dtype, user_features=None, item_features=None)
         U = np.hstack([U, np.tile(columns[0], (len(U), 1))])
         V = np.hstack([V, np.tile(columns[1], (len(V), 1))])
     given = {"users": user_features, "items": item_features}
-    if not settings.implicit_features and user_features is item_features is None:
-        return Factorization(U, V, settings)
     links, n_solved = [], settings.n_factors + settings.bias
     for side, n_rows, n_columns in zip(SIDES, R.shape, R.shape[::-1], strict=True):
         parts = {}
         if settings.implicit_features:
             parts["rated"] = np.zeros((n_columns, n_solved), dtype)
         if given[side] is not None:
-            features, columns = check_features(given[side], n_rows, f"{side[:-1]}_features")
-            parts |= {"features": features.astype(dtype), "columns": columns}
+            name = f"{side[:-1]}_features"
+            features, columns = check_features(given[side], n_rows, name, dtype=dtype)
+            parts |= {"features": features, "columns": columns}
             parts["given"] = np.zeros((features.shape[1], n_solved), dtype)
         links.append(Link(**parts) if parts else None)
-    return Factorization(U, V, settings, links=tuple(links))
+    return Factorization(U, V, settings, links=tuple(links) if any(links) else None)
 
 
 ALS.fit = fit  # it is a method, and stands here because the loop builds on the model
@@ -349,16 +347,16 @@ class EarlyStopping:
 
 
 def check_executor(executor, n_workers):
-    """Raise what is wrong with an executor, the name of one or a Dask client."""
+    """How many threads the caller itself may use; or raise what is wrong with an executor."""
     if isinstance(executor, str):
         if executor not in EXECUTORS:
             known = ", ".join(map(repr, EXECUTORS))
             raise ValueError(f"executor must be {known} or a Dask client, got {executor!r}")
         if executor in ("serial", "readable") and n_workers not in (None, 1):
             raise ValueError(f"executor {executor!r} is one worker, got n_workers={n_workers}")
-        if n_workers is not None:
-            check_count("n_workers", n_workers)
-        return
+        if n_workers is None:
+            return 1 if executor == "serial" else count_cores()
+        return check_count("n_workers", n_workers)
     distributed = sys.modules.get("distributed")  # imported by whoever has a client
     if distributed is None or not isinstance(executor, distributed.Client):
         kind = type(executor).__name__
@@ -367,6 +365,7 @@ def check_executor(executor, n_workers):
         raise ValueError("executor must be a connected, synchronous Dask client; make a new one")
     if n_workers is not None:
         raise ValueError("n_workers is the cluster's own affair; leave it out with a Dask client")
+    return count_cores()
 
 
 def check_books(R, n_iterations=20, verbose=True, R_test=None, callback=None, tol=0.0) -> dict:
@@ -416,7 +415,7 @@ def iterate(
         if not objectives[-1] <= limit or not np.isfinite(objectives[-1]):
             raise DivergenceError(
                 f"diverged in iteration {iteration} (train RMSE {train[-1]:.3g}); try a tenth of "
-                "the learning_rate or, without one, check the scale of the ratings"
+                "the learning_rate or, without one, check the scale of features and ratings"
             )
         line = f"iteration {iteration:3d}   train RMSE {train[-1]:.4f}"
         last = iteration == n_iterations

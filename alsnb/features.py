@@ -19,9 +19,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from scipy.linalg import solve
 
-from .ridge import compiled, numba_is_here
+from .ridge import compiled, numba_is_here, solve_positive
 
 DIRECT = 500  # so many features are solved for at once, more by gradient steps
 
@@ -47,15 +46,22 @@ class Link:
     features: sp.csr_array | None = None
     columns: tuple | None = None
 
+    def fits(self, n_rows: int, n_columns: int, n_solved: int) -> bool:
+        """Whether it is one for so many rows and columns of ratings, and unknowns of a row."""
+        shapes = {"rated": (n_columns, n_solved)} if self.rated is not None else {}
+        if self.given is not None:
+            known = len(self.given) if self.columns is None else len(self.columns)
+            shapes |= {"given": (known, n_solved), "features": (n_rows, known)}
+        return all(getattr(self, name).shape == shape for name, shape in shapes.items())
+
     def prior_means(self, rows, features=None, n_workers: int = 1) -> np.ndarray:
         """F B of rows in CSR form, whose given features are `features`; none are zeros."""
-        prior = 0.0
+        B = self.given if self.rated is None else self.rated
+        prior = np.zeros((len(rows.indptr) - 1, B.shape[1]), B.dtype)
         if self.rated is not None:
-            prior = unit_rows(rows, self.rated.dtype) * sum_rated(rows, self.rated, n_workers)
+            prior += unit_rows(rows, B.dtype) * sum_rated(rows, self.rated, n_workers)
         if self.given is not None and features is not None:
-            prior = prior + features @ self.given
-        elif self.rated is None:
-            prior = np.zeros((len(rows.indptr) - 1, self.given.shape[1]), self.given.dtype)
+            prior += features @ self.given
         return prior
 
 
@@ -66,6 +72,8 @@ def unit_rows(rows, dtype):
 
 def step_link(link: Link, X, prior, rows, columns, penalties, regs, n_workers: int = 1):
     """Lower Σ p ‖x − m‖² + λ_B ‖B‖² over B, for factors X that stay as they are.
+
+    Rows without ratings do not count (p = 0): they will be their prior means, whatever B is.
 
     Of what was rated, B takes one step down the gradient, for each column as long as is best: a
     step of conjugate gradients that begins where the last half-step stopped. Of few given features,
@@ -79,6 +87,7 @@ def step_link(link: Link, X, prior, rows, columns, penalties, regs, n_workers: i
     rows, columns : csr_array
         The ratings of the side, and their transpose.
     penalties : ndarray, shape (n_rows,)
+        p: λ n^ν, or 0 where n = 0.
     regs : (float, float)
         λ_B of what was rated, and of the given features.
 
@@ -102,18 +111,29 @@ def step_link(link: Link, X, prior, rows, columns, penalties, regs, n_workers: i
         link, prior = replace(link, rated=B), prior + change
     if link.given is not None:
         F, B = link.features, link.given
+        Ft = F.T.tocsr()
         if len(B) <= DIRECT:
             # (FᵀPF + λ_B I) B = FᵀP (X − the rest of the prior mean)
-            weighted = (F.multiply(p)).T.tocsr()
-            system = (weighted @ F).toarray() + dtype.type(regs[1]) * np.eye(len(B), dtype=dtype)
-            B = solve(system, weighted @ (X - prior + F @ B), assume_a="pos")
+            system = (Ft @ F.multiply(p)).toarray() + dtype.type(regs[1]) * np.eye(
+                len(B), dtype=dtype
+            )
+            B = _solve_link(system, Ft @ (p * (X - prior + F @ B)))
             change = F @ (B - link.given)
         else:
-            B, change = gradient_step(
-                B, X - prior, p, regs[1], lambda B: F @ B, lambda Z: F.T.tocsr() @ Z
-            )
+            B, change = gradient_step(B, X - prior, p, regs[1], lambda B: F @ B, lambda Z: Ft @ Z)
         link, prior = replace(link, given=B), prior + change
     return link, prior
+
+
+def _solve_link(system, right):
+    try:
+        if np.isfinite(system).all():
+            return solve_positive(system, right)
+    except np.linalg.LinAlgError:
+        pass
+    raise ValueError(
+        "feature_reg is too small, or the features are too large: their link cannot be solved for"
+    )
 
 
 def gradient_step(B, left, p, reg: float, forward: Callable, backward: Callable):
@@ -130,7 +150,7 @@ def gradient_step(B, left, p, reg: float, forward: Callable, backward: Callable)
 
 
 def sum_rated(rows, X: np.ndarray, n_workers: int = 1) -> np.ndarray:
-    """For each row in CSR form, the sum of the rows of X that it has rated.
+    """For each row in CSR form, the sum of the rows of X that it has rated, without their stars.
 
     Any number of workers gives the same bits.
     """
@@ -174,44 +194,85 @@ def learn_columns(table: pd.DataFrame, name: str) -> tuple:
     cut into eight ranges that hold about as many rows each.
     """
     found = []
-    for column in table:
-        values = table[column].dropna()
-        if values.map(lambda one: isinstance(one, (list, set, tuple, dict))).any():
-            raise TypeError(f'{name}: join the lists in column {column!r} by "|"')
-        number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
-        if number and values.nunique() > 10:
-            edges = np.unique(np.quantile(values.astype(float), np.linspace(0, 1, 9)[1:-1]))
-            edges = [-np.inf, *edges.tolist(), np.inf]
-            found += [(str(column), low, high) for low, high in pairwise(edges)]
-        else:
-            parts = values.astype(str).str.split("|").explode().str.strip()
-            found += [(str(column), value) for value in sorted(parts[parts != ""].unique())]
+    for column, values in _columns_of(table, name).items():
+        own = [(column, value) for value in sorted(set(_parts(values)))]
+        if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+            numbers = _numbers(values, column, name)
+            numbers = numbers[np.isfinite(numbers)]
+            if len(np.unique(numbers)) > 10:
+                edges = np.unique(np.quantile(numbers, np.linspace(0, 1, 9)[1:-1]))
+                edges = [-np.inf, *edges[edges > numbers.min()].tolist(), np.inf]
+                own = [(column, low, high) for low, high in pairwise(edges)]
+        if not own:
+            raise ValueError(f"{name}: column {column!r} holds no values; leave it out")
+        found += own
     if not found:
-        raise ValueError(f"{name} is a table without values")
+        raise ValueError(f"{name} is a table without columns")
     return tuple(found)
 
 
 def encode(table: pd.DataFrame, columns: tuple, name: str) -> sp.csr_array:
     """The features of a table's rows, each row scaled to length 1; what is missing is zero."""
-    encoded = np.zeros((len(table), len(columns)))
-    given = {str(column): table[column] for column in table}
-    if unknown := sorted(set(given) - {column for column, *_ in columns}):
-        known = ", ".join(dict.fromkeys(column for column, *_ in columns))
-        raise ValueError(f"{name}: {unknown[0]!r} is no feature of the model, which has {known}")
-    for k, (column, *value) in enumerate(columns):
-        if column not in given:
-            continue
-        if len(value) == 2:
-            numbers = pd.to_numeric(given[column]).to_numpy(float, na_value=np.nan)
-            encoded[:, k] = (numbers >= value[0]) & (numbers < value[1])
+    rows, places = [], []  # of each one: the row that has it, and which feature that is
+    for column, values in _columns_of(table, name).items():
+        own = [k for k, (of, *_) in enumerate(columns) if of == column]
+        if not own:
+            known = ", ".join(dict.fromkeys(of for of, *_ in columns))
+            raise ValueError(f"{name}: {column!r} is no feature of the model, which has {known}")
+        first, lows = own[0], [columns[k][1] for k in own]  # in order
+        if len(columns[first]) == 3:
+            numbers = _numbers(values, column, name)
+            there = np.flatnonzero(np.isfinite(numbers))
+            rows.append(there)
+            places.append(first + np.searchsorted(lows, numbers[there], side="right") - 1)
         else:
-            texts = "|" + given[column].astype(str).str.replace(r"\s*\|\s*", "|", regex=True) + "|"
-            encoded[:, k] = texts.str.contains(f"|{value[0]}|", regex=False).to_numpy(bool)
-    norms = np.linalg.norm(encoded, axis=1, keepdims=True)
-    return sp.csr_array(encoded / np.where(norms == 0, 1, norms))
+            parts = _parts(values)
+            parts = parts[parts.isin(lows)]
+            rows.append(parts.index)
+            places.append(first + np.searchsorted(lows, parts.to_numpy(str)))
+    rows, places = np.concatenate(rows), np.concatenate(places)
+    F = sp.coo_array((np.ones(len(rows)), (rows, places)), shape=(len(table), len(columns)))
+    F = F.tocsr()
+    F.data[:] = 1  # a genre that a cell names twice counts once
+    return sp.csr_array(F.multiply(unit_rows(F, float)))
 
 
-def check_features(features, n_rows: int, name: str, link: Link | None = None):
+def _columns_of(table, name):
+    """The columns of a table by their names, as text; or TypeError or ValueError."""
+    names = [str(column) for column in table]
+    if len(set(names)) < len(names):
+        twice = next(one for one in names if names.count(one) > 1)
+        raise ValueError(f"{name} has two columns {twice!r}; rename one of them")
+    columns = {one: table.iloc[:, k].reset_index(drop=True) for k, one in enumerate(names)}
+    for column, values in columns.items():
+        if values.map(lambda cell: isinstance(cell, (list, set, tuple, dict, np.ndarray))).any():
+            raise TypeError(f'{name}: join the lists in column {column!r} by "|"')
+    return columns
+
+
+def _parts(values):
+    """What the cells of a column hold, split at "|"; the index says in which row."""
+    texts = values.astype(object).dropna().map(_as_text).astype(object)
+    parts = texts.str.split("|").explode().str.strip()
+    return parts[parts != ""]
+
+
+def _as_text(cell):
+    """Whole numbers look the same in all columns: 25, though a column with gaps holds 25.0."""
+    whole = isinstance(cell, (float, np.floating)) and cell.is_integer()
+    return str(int(cell)) if whole else str(cell)
+
+
+def _numbers(values, column, name):
+    """A column as floats, NaN where something is missing; or ValueError."""
+    values = values.astype(object)
+    numbers = pd.to_numeric(values, errors="coerce").to_numpy(float, na_value=np.nan)
+    if (wrong := np.isnan(numbers) & values.notna().to_numpy()).any():
+        raise ValueError(f"{name}: {column!r} holds numbers, got {values[wrong].iloc[0]!r}")
+    return numbers
+
+
+def check_features(features, n_rows: int, name: str, link: Link | None = None, dtype=float):
     """Return features as CSR and what their columns are; or raise TypeError or ValueError.
 
     With a `link`, they are those of newcomers, and must be what the model was fitted with.
@@ -226,20 +287,22 @@ def check_features(features, n_rows: int, name: str, link: Link | None = None):
         matrix = encode(features, columns, name)
     elif columns is not None:
         raise TypeError(f"{name} must be a table, as when the model was fitted")
-    elif sp.issparse(features) or (isinstance(features, np.ndarray) and features.ndim == 2):
+    elif (sp.issparse(features) or isinstance(features, np.ndarray)) and features.ndim == 2:
         if features.dtype.kind not in "iufb":
             raise TypeError(f"{name} must be real numbers, got dtype {features.dtype}")
-        matrix = sp.csr_array(features).astype(float)
+        matrix = sp.csr_array(features, copy=True)
         matrix.sum_duplicates()
     else:
         kind = type(features).__name__
-        raise TypeError(f"{name} must be a table or a sparse matrix, with a row each, got {kind}")
+        raise TypeError(f"{name} must be a table or a matrix, with a row each, got {kind}")
     if matrix.shape[0] != n_rows:
         what = f"{matrix.shape[0]} rows for {n_rows}"
         raise ValueError(f"{name}: {what}; they stand in the order of the rows of the ratings")
     if link is not None and matrix.shape[1] != len(link.given):
         what = f"{matrix.shape[1]} columns for {len(link.given)} features"
         raise ValueError(f"{name}: {what} of the model")
+    with np.errstate(over="ignore"):  # what overflows is not finite
+        matrix = matrix.astype(dtype)
     if not matrix.shape[1] or not np.isfinite(matrix.data).all():
         raise ValueError(f"{name} must have columns, of finite numbers")
     return matrix, columns

@@ -215,6 +215,11 @@ class Factorization:
             raise ValueError(
                 f"U and V have {V.shape[1]} columns, but the settings ask for {wanted}"
             )
+        for link, X, Y in zip(self.links or (None, None), (U, V), (V, U), strict=True):
+            rated = link is not None and link.rated is not None
+            fits = link is None or link.fits(len(X), len(Y), self.n_factors + self._bias)
+            if not fits or rated != (s is not None and s.implicit_features):
+                raise ValueError("the model's links do not fit its U, its V or its settings")
 
     def __iter__(self):
         return iter((self.U, self.V, self.train_errors))
@@ -270,7 +275,7 @@ class Factorization:
 
     @cached_property
     def unknown_items(self) -> np.ndarray:
-        """Whether the model knows nothing of an item, for want of ratings; shape (n_items,)."""
+        """Whether the model knows neither ratings nor features of an item; shape (n_items,)."""
         return ~(self.item_factors.any(axis=1) | (self.item_bias != 0))
 
     @property
@@ -339,7 +344,8 @@ class Factorization:
         prior : ndarray, optional
             The prior means so far, where they are known.
         """
-        link, penalties = self.link(side), self.settings.penalties(side, np.diff(rows.indptr))
+        link, n_ratings = self.link(side), np.diff(rows.indptr)
+        penalties = np.where(n_ratings > 0, self.settings.penalties(side, n_ratings), 0)
         if prior is None:
             prior = link.prior_means(rows, link.features, n_workers)
         X, regs = self._solved(side), self._link_regs(side)
@@ -401,12 +407,10 @@ class Factorization:
         _check_side(side)
         name, size = ("items", len(self.V)) if side == "users" else ("users", len(self.U))
         items, link = check_positions(name, items, size), self.link(side)
-        n_solved, rows = self.n_factors + self._bias, one_row(items, np.zeros(len(items)))
-        prior = np.zeros((1, n_solved), self.V.dtype)
+        features = self._features(side, features, 1)
+        prior = np.zeros((1, self.n_factors + self._bias), self.V.dtype)
         if link is not None:
-            prior = link.prior_means(rows, self._features(side, features, 1)).astype(prior.dtype)
-        elif features is not None:
-            raise ValueError(f"the model was fitted without features of {side}")
+            prior = link.prior_means(one_row(items, None), features)
         return self.assemble(side, prior)[0]
 
     def feature_effects(self, side: str = "items") -> pd.DataFrame:
@@ -452,7 +456,7 @@ class Factorization:
             return None
         if link is None or link.given is None:
             raise ValueError(f"the model was fitted without features of {side}; leave them out")
-        return check_features(features, n_rows, "features", link)[0].astype(self.V.dtype)
+        return check_features(features, n_rows, "features", link, self.V.dtype)[0]
 
     def _fixed(self, side):
         """The fixed Y of a side's equations, and what is explained already, or None."""
@@ -488,7 +492,8 @@ class Factorization:
             ``side="items"`` each row is an item, and each column a user.
         side : {"users", "items"}
         features : dict, DataFrame or matrix, optional
-            What else is known of the rows, as `fit` was given it, in the same order.
+            What else is known of the rows, as `fit` was given it, in the same order; by default
+            nothing.
         n_workers : int, optional
             Threads, for many rows; by default as many as there are cores.
 
@@ -748,9 +753,10 @@ class Factorization:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Recommend the unseen items with the highest predicted ratings, to one user or to many.
 
-        Items without training ratings are left out: the model knows nothing of them. A user without
-        training ratings gets the items with the highest `damped_means` of R, with a warning. (A
-        model with biases needs no such help: it predicts μ + b_i.)
+        Items without training ratings are left out, unless the model was given features of them.
+        A user of whom it knows neither ratings nor features gets the items with the highest
+        `damped_means` of R, with a warning. (A model with biases needs no such help: it predicts
+        μ + b_i.)
 
         Parameters
         ----------
@@ -881,7 +887,7 @@ class Factorization:
         The user's factors are linear in the ratings, and so is the prediction. With A the matrix of
         the user's equation, and y = y_j the item's row:
 
-        .. math:: y^T A^{-1} \Bigl(\sum_k w_k y_k (r_k - o_k) + p\, m\Bigr) + o_j
+        .. math:: y^T A^{-1} \Bigl(\sum_k y_k (r_k - o_k) + p\, m\Bigr) + o_j
 
         With implicit features the prior mean m is a sum over the same ratings. So each of these
         counts twice: for *how* it was rated, and *that* it was.
@@ -918,11 +924,9 @@ class Factorization:
         with np.errstate(over="ignore", invalid="ignore"):
             equation = self.equation("users", one_row(items, ratings), features)
             row, y, penalty = equation.row(0), equation.Y[item], equation.penalties[0]
-            # z = A⁻¹ y minimises ‖Yz‖² + zᵀGz + p ‖z − y/p‖²
-            given = {"weights": row["weights"], "gram": row["gram"], "prior": y / penalty}
-            z = solve_row(row["Y"], np.zeros(len(items), y.dtype), penalty, **given)
-            left = row["r"] - (0 if row["offsets"] is None else row["offsets"])
-            how = row["Y"] @ z * left * (1 if row["weights"] is None else row["weights"])
+            # z = A⁻¹ y minimises ‖Yz‖² + p ‖z − y/p‖²
+            z = solve_row(row["Y"], np.zeros(len(items), y.dtype), penalty, prior=y / penalty)
+            how = row["Y"] @ z * (row["r"] - (0 if row["offsets"] is None else row["offsets"]))
             that, baseline = np.zeros_like(how), 0.0
             if link is not None and link.rated is not None:
                 that = penalty * (link.rated[items] @ z) / np.sqrt(max(len(items), 1))
@@ -1061,10 +1065,9 @@ def load_model(path, *, with_ratings: bool = False):
                 pairs = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
                 settings = ALS(**pairs)
             found = {name: arrays[name] for name in _ARRAYS if name in arrays}
-            model = Factorization(**found, settings=settings)
-            if about["columns"]:
-                links = [_read_link(arrays, about["columns"], model, side) for side in SIDES]
-                model = model.replace(links=tuple(links))
+            links = tuple(_read_link(arrays, about["columns"], side) for side in SIDES)
+            links = links if any(links) else None
+            model = Factorization(**found, settings=settings, links=links)
         except Exception as error:  # whatever its bytes led to
             why = f"{type(error).__name__}: {error}"
             what = f"{path} is not a model saved by alsnb, or is damaged"
@@ -1083,26 +1086,18 @@ def load_model(path, *, with_ratings: bool = False):
     return model, Ratings(R=R, table=pd.DataFrame(table | saved), **ids, **facts)
 
 
-def _read_link(arrays, columns, model, side):
-    """The link of one side from a file, or None; or raise ValueError if it does not fit."""
+def _read_link(arrays, columns, side):
+    """The link of one side from a file, or None."""
     if side not in columns:
         return None
-    own, other = (model.U, model.V) if side == "users" else (model.V, model.U)
-    n_solved = model.n_factors + model.settings.bias
-    parts = {name[len(f"link_{side}_") :]: array for name, array in arrays.items() if side in name}
+    start, kinds = f"link_{side}_", columns[side]
+    parts = {k.removeprefix(start): array for k, array in arrays.items() if k.startswith(start)}
     link = Link(parts.get("rated"), parts.get("given"))
-    if link.rated is not None and link.rated.shape != (len(other), n_solved):
-        raise ValueError(f"link_{side}_rated does not fit")
-    if (link.rated is not None) != model.settings.implicit_features:
-        raise ValueError(f"link_{side}_rated is missing")
     if link.given is not None:
-        known = columns[side]
-        kinds = None if known is None else tuple(tuple(column) for column in known)
-        F = sp.csr_array(
-            (parts["data"], parts["indices"], parts["indptr"]), shape=(len(own), len(link.given))
-        )
-        if link.given.shape[1] != n_solved or (kinds and len(kinds) != len(link.given)):
-            raise ValueError(f"link_{side}_given does not fit")
+        shape = len(parts["indptr"]) - 1, len(link.given)
+        F = sp.csr_array((parts["data"], parts["indices"], parts["indptr"]), shape=shape)
+        F.check_format(full_check=True)
+        kinds = None if kinds is None else tuple(tuple(column) for column in kinds)
         link = replace(link, features=F, columns=kinds)
     return link
 

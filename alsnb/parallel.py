@@ -76,7 +76,7 @@ def open_executor(executor="threads", n_workers: int | None = None):
 
     `executor` is one of `EXECUTORS`, or a Dask client. Its workers end with the block.
     """
-    n_workers = count_cores() if n_workers is None else n_workers
+    n_workers = count_cores() if n_workers is None else int(n_workers)
     if not isinstance(executor, str):
         workers = on_cluster(executor)
     elif executor in ("threads", "processes"):

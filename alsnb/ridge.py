@@ -109,7 +109,7 @@ def solve_row(
         if n_ratings < n_factors and gram is None and noise is None:  # push-through
             # d = Yᵀ (YYᵀ + penalty·I)⁻¹ r
             system = Y @ Y.T + penalty * np.eye(n_ratings, dtype=Y.dtype)
-            x = Y.T @ _solve_positive(system, r)
+            x = Y.T @ solve_positive(system, r)
         else:
             # (YᵀY + G + penalty·I) d = Yᵀr − Gm
             system = Y.T @ Y + penalty * np.eye(n_factors, dtype=Y.dtype)
@@ -118,13 +118,13 @@ def solve_row(
                 system += gram
             if gram is not None and prior is not None:
                 right = right - gram @ prior
-            x = _solve_positive(system, right, noise)
+            x = solve_positive(system, right, noise)
     except np.linalg.LinAlgError as error:
         raise ValueError(_unsolvable(penalty)) from error
     return x if prior is None else x + prior
 
 
-def _solve_positive(A, b, noise=None):
+def solve_positive(A, b, noise=None):
     """Solve A x = b for symmetric positive definite A = LLᵀ; add L⁻ᵀ noise, if there is any."""
     if not len(b):
         return b

@@ -278,8 +278,8 @@ def cross_validate(
 
 def _combine(grid, settings):
     """All combinations of a grid, each a dict; or TypeError or ValueError."""
-    known = {field.name for field in fields(ALS)} | {"rng", "dtype", *FEATURES}
-    if wrong := sorted({*grid, *settings} - known | set(grid) & set(settings)):
+    known = {field.name for field in fields(ALS)} | {"rng", "dtype"}
+    if wrong := sorted({*grid, *settings} - known - {*FEATURES} | {*grid} & {*settings, *FEATURES}):
         raise ValueError(f"{', '.join(wrong)}: not a setting of ALS, or given twice")
     for name, values in grid.items():
         if isinstance(values, str) or not isinstance(values, Iterable):

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 
 import alsnb
+from alsnb.features import Link, check_features
 
 SECONDS = 60  # until what hangs is given up; nothing takes nearly as long
 
@@ -22,16 +24,19 @@ VARIANTS = {
     "pair": {"lambda_reg": (0.5, 2.0), "reg_exponent": 0.5},
     "bias": {"bias": True},
     "bias_reg": {"bias": True, "bias_reg": (2.0, 0.25), "reg_exponent": 0.5},
-    "implicit": {"implicit_features": 2.0, "implicit_features_reg": 3.0},
+    "implicit": {"implicit_features": True, "implicit_reg": 3.0},
+    "features": {"feature_reg": 2.0},
     "all": {
         "lambda_reg": (0.5, 2.0),
         "reg_exponent": 0.5,
         "bias": True,
         "bias_reg": (2.0, 0.25),
-        "implicit_features": 2.0,
-        "implicit_features_reg": 3.0,
+        "implicit_features": True,
+        "implicit_reg": (3.0, 5.0),
+        "feature_reg": (2.0, 1.0),
     },
 }
+GIVEN = ("features", "all")  # the variants that are given features of users and of items
 
 
 def heavy_tailed(n_users=400, n_items=300, seed=0):
@@ -49,15 +54,30 @@ def settings_of(variant, n_factors=8, **changes):
     return alsnb.ALS(**{"n_factors": n_factors, "lambda_reg": 0.5} | VARIANTS[variant] | changes)
 
 
+def features_of(variant, side, n_rows, seed=0):
+    """Made-up features of rows: a table of users, a matrix of items; or None for other variants."""
+    if variant not in GIVEN:
+        return None
+    k, rng = np.arange(seed, n_rows + seed), np.random.default_rng([n_rows, seed])
+    if side == "users":
+        likes = np.array(["war", None, "love|war", "love", "art | war"], dtype=object)
+        return pd.DataFrame({"age": 20 + 7 * k % 41, "likes": likes[k % 5]})
+    return sp.random_array((n_rows, 4), density=0.7, rng=rng, format="csr")
+
+
 def fit(R, variant="plain", n_factors=8, n_iterations=3, **options):
     """A quiet fit of a variant, always from the same start."""
     options = {"verbose": False, "rng": 0, "executor": "serial"} | options
+    for side, n_rows in zip(("users", "items"), getattr(R, "R", R).shape, strict=True):
+        if variant in GIVEN:
+            options.setdefault(f"{side[:-1]}_features", features_of(variant, side, n_rows))
     return settings_of(variant, n_factors).fit(R, n_iterations, **options)
 
 
 def bits(model):
     """Everything that a fit returns, byte by byte."""
     parts = [model.U, model.V, model.train_errors, model.objectives, model.test_errors]
+    parts += [B for link in model.links or () if link for B in (link.rated, link.given)]
     return [None if part is None else part.tobytes() for part in parts]
 
 
@@ -81,6 +101,9 @@ def assert_close(result, expected, rounding):
         x, y = getattr(result, name), getattr(expected, name)
         if y is not None:
             np.testing.assert_allclose(x, y, rtol=0, atol=rounding * abs(y).max(), err_msg=name)
+    for links in zip(result.links or (), expected.links or (), strict=True):
+        for x, y in zip(*map(arrays_of, links), strict=True):
+            np.testing.assert_allclose(x, y, rtol=0, atol=rounding * abs(y).max(initial=1e-9))
 
 
 SMALL, SMALL_TEST = alsnb.train_test_split(heavy_tailed(40, 30), rng=0)
@@ -112,7 +135,9 @@ def arrays_of(*given):
             yield one
         elif isinstance(one, alsnb.Factorization):
             yield from arrays_of(one.U, one.V, one.train_errors, one.test_errors, one.objectives)
-            yield from one.implicit_factors or ()
+            yield from arrays_of(*(one.links or ()))
+        elif isinstance(one, Link):
+            yield from arrays_of(one.rated, one.given, one.features)
         elif isinstance(one, alsnb.Ratings):
             yield from arrays_of(one.R, one.user_ids, one.item_ids, one.titles)
         elif one is not None:
@@ -140,6 +165,63 @@ def untouched(*given):
             array.flags.writeable = flag
     assert bytes_of(*given) == before
     assert all(old is new for old, new in zip(arrays, arrays_of(*given), strict=True))
+
+
+# The same by dense least squares, without the substitution d = x − m, and biases as they are
+
+
+def setting(pair, side):
+    return float(np.broadcast_to(pair, 2)[("users", "items").index(side)])
+
+
+def dense_given(model, side, features):
+    """Given features of new rows as a matrix, or None."""
+    if features is None:
+        return None
+    return check_features(features, features.shape[0], "F", model.link(side))[0].toarray()
+
+
+def dense_link(model, side):
+    """B in the units of factors and of a bias in stars, of what was rated and of given features."""
+    link, s = model.link(side), model.settings
+    λ, λ_bias = (setting(λ, side) for λ in (s.lambda_reg, s.bias_reg or s.lambda_reg))
+    units = np.array([1.0] * s.n_factors + [np.sqrt(λ / λ_bias)] * s.bias)
+    return [
+        None if B is None else B * units for B in ((link.rated, link.given) if link else 2 * [None])
+    ]
+
+
+def dense_system(model, side, rows, F=None):
+    """Of each row: columns of the fixed side, targets, penalties of each unknown, prior mean."""
+    s, users = model.settings, side == "users"
+    λ, λ_bias = (setting(λ, side) for λ in (s.lambda_reg, s.bias_reg or s.lambda_reg))
+    Y = (model.item_factors if users else model.user_factors).astype(float)
+    Y = np.c_[Y, np.ones((len(Y), int(s.bias)))]
+    offsets = (model.item_bias if users else model.user_bias) + model.mean
+    rated, given = dense_link(model, side)
+    for row in range(rows.shape[0]):
+        columns, ratings = alsnb.rated_by(rows, row)
+        n = max(len(columns), 1)
+        penalties = np.array([λ] * s.n_factors + [λ_bias] * s.bias) * n**s.reg_exponent
+        prior = np.zeros(Y.shape[1])
+        prior += 0 if rated is None else rated[columns].sum(axis=0) / np.sqrt(n)
+        prior += 0 if F is None else F[row] @ given
+        yield Y[columns], ratings - offsets[columns], penalties, prior
+
+
+def dense_rows(model, side, rows, F=None):
+    """All columns of rows with these ratings, each by least squares on an augmented system."""
+    result, s = [], model.settings
+    for Y, left, penalties, prior in dense_system(model, side, rows, F):
+        system = np.vstack([Y, np.diag(np.sqrt(penalties))])
+        wanted = np.concatenate([left, np.sqrt(penalties) * prior])
+        result.append(np.linalg.lstsq(system, wanted, rcond=None)[0])
+    X, ones = np.array(result), np.ones((len(result), 1))
+    if not s.bias:
+        return X
+    factors, bias = X[:, :-1], X[:, -1:]
+    last = [bias, ones, model.mean * ones] if side == "users" else [ones, bias, ones]
+    return np.hstack([factors, *last])
 
 
 # What a widget shows

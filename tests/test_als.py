@@ -1,11 +1,28 @@
 """ALS against the textbook, dense least squares, closed forms and its own invariants."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from helpers import VARIANTS, assert_close, bits, fit, heavy_tailed, settings_of
+from helpers import (
+    GIVEN,
+    VARIANTS,
+    arrays_of,
+    assert_close,
+    bits,
+    close,
+    dense_link,
+    dense_rows,
+    dense_system,
+    features_of,
+    fit,
+    heavy_tailed,
+    rounding_of,
+    setting,
+    settings_of,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,15 +44,16 @@ def readable(R, n_factors=3, lambda_reg=0.1, n_iterations=5, **options):
 
 
 def test_settings_are_kept_and_do_not_change():
-    settings = ALS(np.int64(3), [1, 2], np.float32(0.5), np.True_, 4, 1, np.float64(2))
+    settings = ALS(np.int64(3), [1, 2], np.float32(0.5), np.True_, 4, np.True_, 1, [2, 3])
     assert dataclasses.asdict(settings) == {
         "n_factors": 3,
         "lambda_reg": (1.0, 2.0),
         "reg_exponent": 0.5,
         "bias": True,
         "bias_reg": 4.0,
-        "implicit_features": 1.0,
-        "implicit_features_reg": 2.0,
+        "implicit_features": True,
+        "implicit_reg": 1.0,
+        "feature_reg": (2.0, 3.0),
     }
     assert ALS(**dataclasses.asdict(settings)) == settings != ALS()
     kinds = {type(value) for value in dataclasses.asdict(settings).values()}
@@ -67,8 +85,9 @@ PAIR = "must be a number, or a pair for users and items, got"
         ({"bias_reg": 0.1}, ValueError, "bias_reg is the λ of biases; pass bias=True as well"),
         ({"bias": True, "bias_reg": (1, -1)}, ValueError, "bias_reg must be finite and positive"),
         ({"bias": True, "bias_reg": [1]}, ValueError, f"bias_reg {PAIR} [1]"),
-        ({"implicit_features": -1}, ValueError, "implicit_features must be finite and not negat"),
-        ({"implicit_features_reg": 0}, ValueError, "implicit_features_reg must be finite and pos"),
+        ({"implicit_features": 1}, TypeError, "implicit_features must be True or False, got 1"),
+        ({"implicit_reg": 0}, ValueError, "implicit_reg must be finite and positive, got 0"),
+        ({"feature_reg": (1, np.nan)}, ValueError, "feature_reg must be finite and positive"),
     ],
 )
 def test_settings_that_cannot_be(wrong, error, message):
@@ -125,40 +144,79 @@ def test_fits_that_cannot_be_are_refused_at_once(monkeypatch, wrong, error, mess
 # What is minimised
 
 
-def dense_half(mask, residuals, Y, partner, λs, nu, w, bias):
-    """Factors and bias of each row, given the factors `Y` and what else explains the ratings."""
-    X = np.zeros((len(mask), Y.shape[1] + 1))
-    for i, rated in enumerate(mask):
-        if rated.any():
-            A = np.c_[Y[rated], np.full(rated.sum(), float(bias))]
-            ridge = np.diag(np.sqrt(λs * rated.sum() ** nu))
-            partners = np.sqrt(w) * np.c_[partner, np.zeros(len(partner))]
-            b = [residuals[i, rated], np.sqrt(w) * rated, np.zeros(len(ridge))]
-            X[i] = np.linalg.lstsq(np.vstack([A, partners, ridge]), np.concatenate(b))[0]
-    return X[:, :-1], X[:, -1]
+def sides(R):
+    """Each side, and R with a row for each of it."""
+    return ("users", R), ("items", R.T.tocsr())
 
 
-def dense_partner(mask, X, λ):
-    """For each row of the mask, the ridge regression of the whole row on `X`."""
-    A = np.vstack([X, np.sqrt(λ) * np.eye(X.shape[1])])
-    return np.linalg.lstsq(A, np.vstack([mask.T, np.zeros((X.shape[1], len(mask)))]))[0].T
+def known(model, side):
+    """Given features of a side as a matrix, or None."""
+    link = model.link(side)
+    return None if link is None or link.features is None else link.features.toarray()
 
 
-def dense_objective(mask, values, model, s):
-    """Every term of the objective, pair by pair and row by row."""
-    U, V, f = model.U, model.V, s.n_factors
-    total = sum((values[i, j] - U[i] @ V[j]) ** 2 for i, j in np.argwhere(mask))
-    λ, λ_bias = (np.broadcast_to(pair, 2) for pair in (s.lambda_reg, s.bias_reg or s.lambda_reg))
-    for side, (X, n) in enumerate(((U, mask.sum(axis=1)), (V, mask.sum(axis=0)))):
-        for x, n_ratings in zip(X, n, strict=True):
-            norm = λ[side] * (x[:f] @ x[:f]) + (λ_bias[side] * x[f + side] ** 2 if s.bias else 0)
-            total += max(n_ratings, 1) ** s.reg_exponent * norm
-    if s.implicit_features:
-        V_hat, U_hat = model.implicit_factors
-        for own, partner, there in ((U, V_hat, mask), (V, U_hat, mask.T)):
-            left = np.sum((there - own[:, :f] @ partner.T) ** 2)
-            ridge = s.implicit_features_reg * np.sum(partner**2)
-            total += s.implicit_features * (left + ridge)
+def own(model, side):
+    """Factors of a side, with the bias, in stars, as the last column."""
+    X, bias = model.user_factors, model.user_bias
+    if side == "items":
+        X, bias = model.item_factors, model.item_bias
+    return np.c_[X, bias] if model.settings.bias else X
+
+
+def best_step(B, F, left, p, reg):
+    """B after a step down the gradient of p (left − F dB)² + λ_B B², the best length by lstsq."""
+    g = F.T @ (p * left) - reg * B
+    ahead = np.vstack([np.sqrt(p) * (F @ g), np.sqrt(reg) * g])
+    wanted = np.vstack([np.sqrt(p) * left, -np.sqrt(reg) * B])
+    lengths = [np.linalg.lstsq(a[:, None], b)[0] for a, b in zip(ahead.T, wanted.T, strict=True)]
+    return B + np.concatenate(lengths) * g
+
+
+def dense_link_step(model, side, rows, direct):
+    """The link of a side after its step, for factors that stay as they are."""
+    link, s, X = model.link(side), model.settings, own(model, side)
+    n = np.diff(rows.indptr)[:, None]
+    p = (n > 0) * setting(s.lambda_reg, side) * np.maximum(n, 1.0) ** s.reg_exponent
+    regs = [setting(reg, side) for reg in (s.implicit_reg, s.feature_reg)]
+    Bs, Fs = dense_link(model, side), [None, known(model, side)]
+    stars = (np.ones(rows.nnz), rows.indices, rows.indptr)
+    Fs[0] = sp.csr_array(stars, rows.shape).toarray() / np.sqrt(np.maximum(n, 1))
+    means = [0 if B is None else F @ B for F, B in zip(Fs, Bs, strict=True)]
+    if Bs[0] is not None:
+        Bs[0] = best_step(Bs[0], Fs[0], X - sum(means), p, regs[0])
+        means[0] = Fs[0] @ Bs[0]
+    if Bs[1] is not None and direct:
+        system = np.vstack([np.sqrt(p) * Fs[1], np.sqrt(regs[1]) * np.eye(len(Bs[1]))])
+        wanted = np.vstack([np.sqrt(p) * (X - means[0]), 0 * Bs[1]])
+        Bs[1] = np.linalg.lstsq(system, wanted)[0]
+    elif Bs[1] is not None:
+        Bs[1] = best_step(Bs[1], Fs[1], X - sum(means), p, regs[1])
+    units = [1.0] * s.n_factors + [s.bias_scale(side)] * s.bias
+    rated, given = [None if B is None else B * units for B in Bs]
+    return dataclasses.replace(link, rated=rated, given=given)
+
+
+def dense_iteration(model, R, direct=True):
+    """B, U, C and V after another iteration."""
+    for side, rows in sides(R):
+        if model.link(side) is not None:
+            model = model.with_link(side, dense_link_step(model, side, rows, direct))
+        model = model.with_rows(side, dense_rows(model, side, rows, known(model, side)))
+    return model
+
+
+def dense_objective(model, R):
+    """Every term of the objective; rows without ratings are their prior means, and add nothing."""
+    s, A = model.settings, R.tocoo()
+    residuals = A.data - np.sum(model.U[A.row].astype(float) * model.V[A.col], axis=1)
+    total = np.sum(residuals**2)
+    for side, rows in sides(R):
+        of_rows = dense_system(model, side, rows, known(model, side))
+        for x, (Y, _, penalties, prior) in zip(own(model, side), of_rows, strict=True):
+            total += penalties @ (x - prior) ** 2 if len(Y) else 0
+        if link := model.link(side):
+            for reg, B in ((s.implicit_reg, link.rated), (s.feature_reg, link.given)):
+                total += 0 if B is None else setting(reg, side) * np.sum(B.astype(float) ** 2)
     return total
 
 
@@ -176,32 +234,60 @@ def random_problem(seed, n, m):
 @given(
     problem=st.builds(random_problem, st.integers(0, 10**6), st.integers(2, 8), st.integers(2, 8)),
     f=st.integers(1, 4),
+    direct=st.booleans(),
 )
-def test_iteration_and_objective_are_the_dense_ones(executor, variant, problem, f):
-    (mask, values, R), states, s = problem, [], settings_of(variant, f)
-    options = {"executor": executor, "callback": lambda *state: states.append(state[1:])}
-    model = fit(R, variant, f, 3, **options)
-    (P, Q), (U, V) = states[-2:]
-    mean, c = (R.data.mean(), Q[:, f + 1]) if s.bias else (0, 0)
-    P, Q = P[:, :f], Q[:, :f]
-    λ, λ_bias = (np.broadcast_to(pair, 2) for pair in (s.lambda_reg, s.bias_reg or s.lambda_reg))
-    λs = [np.r_[np.full(f, a), b] for a, b in zip(λ, λ_bias, strict=True)]
-    more = s.reg_exponent, s.implicit_features, s.bias
-    V_hat = dense_partner(mask.T, P, s.implicit_features_reg)
-    P, b = dense_half(mask, values - mean - c, Q, V_hat, λs[0], *more)
-    U_hat = dense_partner(mask, Q, s.implicit_features_reg)
-    Q, c = dense_half(mask.T, (values - mean).T - b, P, U_hat, λs[1], *more)
-    expected, reached = [P, Q], [U[:, :f], V[:, :f]]
-    if s.bias:
-        expected, reached = [*expected, b, c], [*reached, U[:, f], V[:, f + 1]]
-    if s.implicit_features:
-        expected, reached = [*expected, V_hat, U_hat], [*reached, *model.implicit_factors]
-    for X, Y in zip(reached, expected, strict=True):
-        np.testing.assert_allclose(X, Y, rtol=0, atol=1e-8 * abs(Y).max())
-    assert model.objectives[-1] == pytest.approx(dense_objective(mask, values, model, s), rel=1e-9)
+def test_iteration_and_objective_are_the_dense_ones(executor, variant, problem, f, direct):
+    mask, values, R = problem
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("alsnb.features.DIRECT", 500 if direct else 2)
+        before, model = (fit(R, variant, f, k, executor=executor) for k in (2, 3))
+    expected = dense_iteration(before, R, direct)
+    books = {"train_errors": model.train_errors, "objectives": model.objectives}
+    assert_close(model, expected.replace(**books), 1e-8)
+    assert model.objectives[-1] == pytest.approx(dense_objective(model, R), rel=1e-9)
     assert (np.diff(model.objectives) <= 1e-12 * model.objectives[0]).all()
-    errors = (values - U @ V.T)[mask]
+    errors = (values - model.U @ model.V.T)[mask]
     assert model.train_errors[-1] == pytest.approx(np.sqrt(np.mean(errors**2)), rel=1e-6)
+
+
+STEPS = [*itertools.product(("users", "items"), ("link", "rows"))]
+
+
+def step(model, R, side, part):
+    """One of the four steps, B, U, C or V, alone."""
+    (rows, columns) = (R, R.T.tocsr()) if side == "users" else (R.T.tocsr(), R)
+    link = model.link(side)
+    if part == "rows":
+        equation = model.equation(side, rows, None if link is None else link.features)
+        return model.with_rows(side, model.assemble(side, solve_rows(equation)))
+    return model if link is None else model.step_link(side, rows, columns)[0]
+
+
+@EVERY_VARIANT
+@given(
+    problem=st.builds(random_problem, st.integers(0, 10**6), st.integers(2, 9), st.integers(2, 9)),
+    f=st.integers(1, 4),
+    dtype=st.sampled_from(["float64", "float32"]),
+    direct=st.booleans(),
+    steps=st.lists(st.sampled_from(STEPS), min_size=4, max_size=12),
+)
+def test_no_step_raises_the_objective(variant, problem, f, dtype, direct, steps):
+    """From anywhere, in any order; with fewer rows than features, and rows without ratings."""
+    R, rng = problem[-1], np.random.default_rng(f)
+    model = fit(R, variant, f, 1, dtype=dtype)
+    for side, size in zip(("users", "items"), R.shape, strict=True):
+        X = rng.normal(size=(size, f + model.settings.bias)).astype(dtype)
+        model = model.with_rows(side, model.assemble(side, X))
+        if link := model.link(side):
+            Bs = {k: getattr(link, k) for k in ("rated", "given") if getattr(link, k) is not None}
+            Bs = {k: rng.normal(size=B.shape).astype(dtype) for k, B in Bs.items()}
+            model = model.with_link(side, dataclasses.replace(link, **Bs))
+    rounding = rounding_of(dtype, 1e-12, 1e-5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("alsnb.features.DIRECT", 500 if direct else 2)
+        for side, part in steps:
+            before, model = dense_objective(model, R), step(model, R, side, part)
+            assert dense_objective(model, R) <= before * (1 + rounding)
 
 
 @EVERY_VARIANT
@@ -215,6 +301,9 @@ def test_objective_never_rises(variant):
 def test_readable_loop_agrees_with_the_compiled_one(variant):
     options = {"n_factors": 40, "R_test": R_TEST}  # more factors than most have ratings
     settings = dataclasses.asdict(settings_of(variant, 40))
+    names = ("user_features", "item_features")
+    for side, name, n_rows in zip(("users", "items"), names, R_TRAIN.shape, strict=True):
+        settings[name] = features_of(variant, side, n_rows)
     slow = readable(R_TRAIN, n_iterations=3, R_test=R_TEST, **settings)
     assert_close(slow, fit(R_TRAIN, variant, **options), 1e-8)
     assert slow.settings == settings_of(variant, 40)
@@ -269,8 +358,15 @@ def test_unpacks_and_carries_its_settings(toy, executor):
 @EVERY_VARIANT
 def test_columns_and_rows_without_ratings(toy, variant, executor):
     model = fit(toy.R, variant, 4, executor=executor)
-    assert (model.U[:, :4].any(axis=1) == toy.mask.any(axis=1)).all()
-    assert (model.V[:, :4].any(axis=1) == toy.mask.any(axis=0)).all()
+    if variant in GIVEN:  # rows without ratings are their prior means
+        for side, X, k in (("users", model.U, 3), ("items", model.V, 2)):
+            alone = np.arange(len(X)) == k
+            prior = model.prior_mean(side=side, features=features_of(variant, side, len(X))[alone])
+            close(X[k], prior)
+            assert prior[:4].all()
+    else:
+        assert (model.U[:, :4].any(axis=1) == toy.mask.any(axis=1)).all()
+        assert (model.V[:, :4].any(axis=1) == toy.mask.any(axis=0)).all()
     if not settings_of(variant).bias:
         assert (model.U.shape, model.V.shape) == ((8, 4), (7, 4))
         return
@@ -279,8 +375,9 @@ def test_columns_and_rows_without_ratings(toy, variant, executor):
     b, c = U[:, 4], V[:, 5]
     for column, value in ((U[:, 5], 1), (U[:, 6], mean), (V[:, 4], 1), (V[:, 6], 1)):
         assert (column == value).all()
-    np.testing.assert_allclose(U[3] @ V.T, mean + c, rtol=1e-12)  # who has rated nothing
-    np.testing.assert_allclose(U @ V[2], mean + b, rtol=1e-12)
+    if variant not in GIVEN:
+        np.testing.assert_allclose(U[3] @ V.T, mean + c, rtol=1e-12)  # who has rated nothing
+        np.testing.assert_allclose(U @ V[2], mean + b, rtol=1e-12)
 
 
 def test_random_start_is_the_seeds(toy):
@@ -316,8 +413,8 @@ def test_float32_stays_and_is_close(variant, executor):
     options = {"R_test": R_TEST, "executor": executor}
     single, double = (fit(R_TRAIN, variant, dtype=d, **options) for d in (np.float32, float))
     for model, dtype in ((single, np.float32), (double, np.float64)):
-        parts = [model.U, model.V, *(model.implicit_factors or ())]
-        assert {X.dtype for X in parts} == {np.dtype(dtype)}
+        parts = arrays_of(model.U, model.V, *(model.links or ()))
+        assert {X.dtype for X in parts if X.dtype.kind == "f"} == {np.dtype(dtype)}
     assert np.linalg.norm(single.U @ single.V.T - double.U @ double.V.T) < 1e-3 * np.linalg.norm(
         double.U @ double.V.T
     )
@@ -443,10 +540,18 @@ def test_ratings_beyond_floats_are_one_clear_error(executor, scale):
     assert "\n" not in str(caught.value)
 
 
-def test_heavy_implicit_features_are_no_divergence(toy):
-    for weight, scale in ((1000, 1), (20, 0.1)):
-        model = readable(scale * toy.R, 3, 0.1, 4, implicit_features=weight)
+def test_links_fade_into_zero_as_they_get_dearer(toy):
+    expected = settings_of("all", 3, implicit_features=False).fit(toy.R, 9, rng=0, verbose=False)
+    for reg, rounding in ((1e-9, None), (1e5, 1e-3), (1e9, 1e-7)):
+        changes = {"implicit_reg": reg, "feature_reg": reg}
+        given = {
+            f"{side[:-1]}_features": features_of("all", side, n)
+            for (side, _), n in zip(sides(toy.R), toy.R.shape, strict=True)
+        }
+        model = settings_of("all", 3, **changes).fit(toy.R, 9, rng=0, verbose=False, **given)
         assert (np.diff(model.objectives) <= 1e-9 * model.objectives[0]).all()
+        if rounding:
+            assert_close(model.replace(links=None, settings=expected.settings), expected, rounding)
 
 
 # A half_step of one's own
@@ -494,11 +599,11 @@ def test_objective_falls_at_every_half_step(capsys, nu):
     assert (single.U.dtype, single.V.dtype) == (np.float32, np.float32)
 
 
-@pytest.mark.parametrize("option", [{"bias": True}, {"implicit_features": 1}, {"tol": 1e-3}])
+@pytest.mark.parametrize("option", [{"bias": True}, {"implicit_features": True}, {"tol": 1e-3}])
 def test_half_step_of_ones_own_obeys_not_all_options(toy, option):
     with pytest.raises(ValueError, match="leave out bias, implicit_features and tol"):
         with_own_half_step(toy.R, **option)
-    for unknown in ({"factors": 3}, {"executor": "threads"}):
+    for unknown in ({"factors": 3}, {"executor": "threads"}, {"user_features": np.eye(8)}):
         with pytest.raises(TypeError, match=r"unexpected keyword|multiple values"):
             with_own_half_step(toy.R, **unknown)
 

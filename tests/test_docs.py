@@ -42,9 +42,9 @@ METHODS = {
 }
 # Small words whose one line says it all, or that are part of the loop
 TERSE = {
-    "ALS.bias_scale", "ALS.implicit_ridge", "ALS.penalties", "Factorization.assemble",
-    "Factorization.equation", "Factorization.implicit_equation", "Factorization.penalty",
-    "Factorization.replace", "Factorization.with_implicit", "Factorization.with_rows",
+    "ALS.bias_scale", "ALS.penalties", "Factorization.assemble", "Factorization.equation",
+    "Factorization.link", "Factorization.link_penalty", "Factorization.replace",
+    "Factorization.step_link", "Factorization.with_link", "Factorization.with_rows",
     "Ratings.item", "Ratings.items", "Ratings.to_matrix", "Ratings.to_table", "Ratings.user",
     "Ratings.users",
 }  # fmt: skip

@@ -8,7 +8,17 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import SMALL, arrays_of, bytes_of, each_model, fit, fitted, untouched
+from helpers import (
+    GIVEN,
+    SMALL,
+    arrays_of,
+    bytes_of,
+    each_model,
+    features_of,
+    fit,
+    fitted,
+    untouched,
+)
 
 import alsnb
 from alsnb import Ratings, load_model
@@ -22,6 +32,8 @@ def path(tmp_path):
 def assert_same(loaded, model):
     assert bytes_of(loaded) == bytes_of(model)
     assert (loaded.settings, repr(loaded)) == (model.settings, repr(model))
+    for one, other in zip(loaded.links or (), model.links or (), strict=True):
+        assert one.columns == other.columns
     for one, other in zip(arrays_of(loaded), arrays_of(model), strict=True):
         assert (one.dtype, one.shape) == (other.dtype, other.shape)
     assert (loaded.test_errors is None) == (model.test_errors is None)
@@ -30,15 +42,18 @@ def assert_same(loaded, model):
 @each_model
 def test_every_model_comes_back(path, variant, dtype):
     model = fitted(variant, dtype)
-    grown, _ = model.append(SMALL[:3], SMALL)
+    given = {"features": features_of(variant, "users", 3, seed=7)}
+    one_row = {"features": None if variant not in GIVEN else {"age": 25, "likes": "art|love"}}
+    grown, _ = model.append(SMALL[:3], SMALL, **given)
     for one in (model, grown, model.replace(test_errors=None)):
         with untouched(one):
             assert one.save(str(path)) == path
         assert_same(loaded := load_model(path), one)
         for call in (
-            lambda m: m.fold_in(SMALL),
-            lambda m: m.fold_in(([0, 2], [1, 5])),
-            lambda m: m.explain(3, [0, 2], [1, 5])[0],
+            lambda m: m.fold_in(SMALL[:3], **given),
+            lambda m: m.fold_in(([0, 2], [1, 5]), **one_row),
+            lambda m: m.explain(3, [0, 2], [1, 5], **one_row)[0],
+            lambda m: m.prior_mean([0, 2], **one_row),
         ):
             assert call(loaded).tobytes() == call(one).tobytes()
     updated, _ = load_model(model.save(path)).update((3, [7], [4]), SMALL)
@@ -219,7 +234,7 @@ def test_loading_runs_no_code(path, tmp_path):
     path.write_bytes(pickle.dumps(bomb))
     refused(path)
     held = held_by(fitted().save(path))
-    for name in ("about", "U", "train_errors", "implicit_of_V"):
+    for name in ("about", "U", "train_errors", "link_items_rated", "link_users_data"):
         np.savez(path, **held | {name: np.array([bomb], dtype=object)})
         refused(path, "allow_pickle=False")
     assert not (tmp_path / "boom").exists()
@@ -251,9 +266,15 @@ def test_bad_descriptions(path, about):
         {"U": np.ones((4, 3))},
         {"V": np.ones((30, 7), "f4")},
         {"U": None},
-        {"implicit_of_U": None},
-        {"implicit_of_V": None, "implicit_of_U": None},
-        {"implicit_of_U": np.ones((2, 4))},
+        {"link_users_rated": None},
+        {"link_users_rated": None, "link_items_rated": None},
+        {"link_users_rated": np.ones((2, 5))},
+        {"link_users_rated": np.ones((30, 4))},
+        {"link_users_given": np.ones((2, 5))},
+        {"link_items_given": np.ones((3, 5))},
+        {"link_items_indptr": None},
+        {"link_items_indptr": np.zeros(3, int)},
+        {"link_items_indices": np.full(84, 4)},
     ],
     ids=lambda arrays: " and ".join(f"{k} {getattr(v, 'shape', v)}" for k, v in arrays.items()),
 )

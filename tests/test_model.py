@@ -1,17 +1,26 @@
 """Every variant of the model against least squares written here, and against itself."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from helpers import (
     SMALL,
     VARIANTS,
+    arrays_of,
     both_sides,
     bytes_of,
     close,
+    dense_given,
+    dense_link,
+    dense_rows,
+    dense_system,
     each_model,
+    features_of,
     fit,
     fitted,
     heavy_tailed,
@@ -21,6 +30,7 @@ from helpers import (
 
 import alsnb
 from alsnb import ALS, rated_by
+from alsnb.bayes import most_informative_items
 
 N_USERS, N_ITEMS = SMALL.shape
 ALONE, UNRATED = 5, 7  # a user and an item without ratings
@@ -54,38 +64,17 @@ def entries(R):
     return dict(zip(zip(*map(np.ndarray.tolist, R.coords), strict=True), R.data, strict=True))
 
 
-def dense_system(model, side, n_ratings):
-    """Columns of the fixed side, what they explain already, penalties, and implicit factors."""
-    s, k = model.settings, ["users", "items"].index(side)
-    λ, λ_bias = (np.broadcast_to(λ, 2)[k] for λ in (s.lambda_reg, s.bias_reg or s.lambda_reg))
-    Y = (model.item_factors, model.user_factors)[k]
-    offsets, partner = (model.item_bias, model.user_bias)[k], np.zeros(Y.shape)
-    if s.implicit_features:
-        partner = np.sqrt(s.implicit_features) * model.implicit_factors[k].astype(float)
-    if s.bias:
-        Y, partner = np.c_[Y, np.ones(len(Y))], np.c_[partner, np.zeros(len(Y))]
-    penalties = (
-        np.array([λ] * s.n_factors + [λ_bias] * s.bias) * max(n_ratings, 1) ** s.reg_exponent
-    )
-    return Y.astype(float), offsets + model.mean, penalties, partner
+def known(variant, side, rows=slice(None)):
+    """Features that the model was fitted with, of some rows; or None."""
+    features = features_of(variant, side, SMALL.shape[side == "items"])
+    return None if features is None else features[rows]
 
 
-def dense_rows(model, side, rows):
-    """All columns of rows with these ratings, each by least squares on an augmented system."""
-    result, s = [], model.settings
-    for row in range(rows.shape[0]):
-        columns, ratings = rated_by(rows, row)
-        Y, offsets, penalties, partner = dense_system(model, side, len(columns))
-        rated = np.isin(np.arange(len(Y)), columns) * np.sqrt(s.implicit_features)
-        system = np.vstack([Y[columns], np.diag(np.sqrt(penalties)), partner])
-        wanted = np.concatenate([ratings - offsets[columns], 0 * penalties, rated])
-        result.append(np.linalg.lstsq(system, wanted, rcond=None)[0])
-    X, ones = np.array(result), np.ones((len(result), 1))
-    if not s.bias:
-        return X
-    factors, bias = X[:, :-1], X[:, -1:]
-    last = [bias, ones, model.mean * ones] if side == "users" else [ones, bias, ones]
-    return np.hstack([factors, *last])
+def at(features, row):
+    """Those of one row, as a dict where they are a table; or None."""
+    if features is None or sp.issparse(features):
+        return None if features is None else features[[row]]
+    return features.iloc[row].to_dict()
 
 
 @each_model
@@ -113,23 +102,33 @@ def test_parts_have_names_and_make_the_predictions(variant, dtype):
 @both_sides
 def test_rows_are_least_squares_solutions(variant, dtype, side):
     model, rounding = fitted(variant, dtype), rounding_of(dtype)
-    rows = new_rows(side)
-    expected, many = dense_rows(model, side, rows), model.fold_in(rows, side)
+    rows, features = new_rows(side), features_of(variant, side, 5, seed=7)
+    F = dense_given(model, side, features)
+    expected, many = dense_rows(model, side, rows, F), model.fold_in(rows, side, features=features)
     close(many, expected, rounding)
     assert (many.dtype, many.shape) == (dtype, (5, model.V.shape[1]))
-    equation = model.equation(side, rows)
+    close(model.fold_in(rows, side), dense_rows(model, side, rows), rounding)  # nothing known
+    F = None if F is None else sp.csr_array(F.astype(dtype))
+    equation = model.equation(side, rows, F)
     solved = [alsnb.solve_row(**equation.row(k)) for k in range(len(equation))]
     close(model.assemble(side, np.array(solved, dtype)), expected, rounding)
     for k in range(5):  # one alone, in any order
         columns, ratings = (part[::-1] for part in rated_by(rows, k))
-        close(model.fold_in((columns, ratings), side), many[k], rounding)
+        one = model.fold_in((columns, ratings), side, features=at(features, k))
+        close(one, many[k], rounding)
+        if not len(columns):  # no ratings: what features predict, exactly
+            prior = model.prior_mean(side=side, features=at(features, k))
+            assert one.tobytes() == prior.tobytes()
 
 
 @each_model
 def test_the_last_half_step_is_a_fold_in(variant, dtype):
     model = fitted(variant, dtype)
-    assert model.fold_in(SMALL.T, "items").tobytes() == model.V.tobytes()
-    if not model.settings.implicit_features:  # or other implicit factors come in between
+    folded = model.fold_in(SMALL.T, "items", features=known(variant, "items"))
+    if model.links is not None:  # the fit adds up the changes of prior means, to rounding
+        close(folded, model.V, rounding_of(dtype, 1e-12, 1e-5))
+    else:
+        assert folded.tobytes() == model.V.tobytes()
         longer = fit(SMALL, variant, 4, 4, dtype=dtype)
         assert model.fold_in(SMALL).tobytes() == longer.U.tobytes()
 
@@ -145,7 +144,9 @@ def test_training_rows_come_back_after_convergence(variant, dtype, side):
         return bool(moved) and max(moved) < 30 * np.finfo(dtype).eps
 
     model = fit(R, variant, 2, 20_000, dtype=dtype, callback=unmoved)
-    close(model.fold_in(turned(side, R), side), own(side, model), rounding_of(dtype, 1e-8))
+    features = features_of(variant, side, R.shape[side == "items"])
+    folded = model.fold_in(turned(side, R), side, features=features)
+    close(folded, own(side, model), rounding_of(dtype, 1e-8))
     assert np.abs(model.user_factors).max() > 0.1
 
 
@@ -153,11 +154,13 @@ def test_training_rows_come_back_after_convergence(variant, dtype, side):
 @both_sides
 def test_any_number_of_workers_gives_the_same_bits(variant, side):
     model, rows = fitted(variant), heavy_tailed(N_USERS, N_ITEMS, seed=2)
-    results = [model.fold_in(turned(side, rows), side, n_workers=n) for n in (1, 2, 3, None)]
+    given = {"features": known(variant, side)}
+    fold_in = partial(model.fold_in, turned(side, rows), side, **given)
+    results = [fold_in(n_workers=n) for n in (1, 2, 3, None)]
     updates = [bytes_of(*model.update(rows, SMALL, side, n_workers=n)) for n in (1, 2, None)]
     assert len({X.tobytes() for X in results}) == 1 and updates[1:] == updates[:1] * 2
     with ThreadPoolExecutor(4) as pool:  # and so do calls at the same time
-        again = list(pool.map(lambda _: model.fold_in(turned(side, rows), side), range(8)))
+        again = list(pool.map(lambda _: fold_in(), range(8)))
     assert {X.tobytes() for X in again} == {results[0].tobytes()}
 
 
@@ -174,9 +177,12 @@ def test_update_solves_one_user_and_leaves_all_else(variant, dtype, user):
     new = {(user, item): r for item, r in zip(items, stars, strict=True)}
     assert entries(R) == entries(SMALL) | new
     others = np.arange(N_USERS) != user
-    expected = model.replace(U=np.where(others[:, None], model.U, model.fold_in(R[[user]])))
+    given = known(variant, "users", ~others)
+    folded = model.fold_in(R[[user]], features=given)
+    expected = model.replace(U=np.where(others[:, None], model.U, folded))
     assert bytes_of(changed) == bytes_of(expected)
-    close(changed.U[[user]], dense_rows(model, "users", R[[user]]), rounding_of(dtype))
+    dense = dense_rows(model, "users", R[[user]], dense_given(model, "users", given))
+    close(changed.U[[user]], dense, rounding_of(dtype))
     assert abs(changed.U[user] - model.U[user]).max() > 1e-3
     # the same as a matrix, or by the function for it
     as_matrix = sp.coo_array((stars, ([user] * 4, items)), shape=SMALL.shape)
@@ -192,14 +198,16 @@ def test_forget_undoes_update(variant, dtype):
     model, user = fitted(variant, dtype), 3
     rated, ratings = rated_by(SMALL, user)
     refolded, _ = model.update((user, [], []), SMALL)
-    assert refolded.U[user].tobytes() == model.fold_in(SMALL[[user]])[0].tobytes()
+    given = known(variant, "users", np.arange(N_USERS) == user)
+    assert refolded.U[user].tobytes() == model.fold_in(SMALL[[user]], features=given)[0].tobytes()
     new = np.setdiff1d(np.arange(N_ITEMS), rated)[[-1, 0]]
     changed, R = model.update((user, new, [0, 5]), SMALL)
     assert R.nnz == SMALL.nnz + 2
     assert bytes_of(*changed.forget(user, new, R)) == bytes_of(refolded, SMALL)
     empty, R = model.forget(user, rated[::-1], SMALL)  # all that there is
     assert R.nnz == SMALL.nnz - len(rated) and not len(rated_by(R, user)[0])
-    assert empty.U[user].tobytes() == model.U[ALONE].tobytes()
+    nothing = model.fold_in(([], []), features=at(known(variant, "users"), user))
+    assert empty.U[user].tobytes() == nothing.tobytes()
     back = empty.update((user, rated, ratings), R)
     assert bytes_of(*back) == bytes_of(refolded, SMALL)
 
@@ -215,7 +223,7 @@ def test_many_updates_are_a_loop_of_single_ones(variant, dtype, side):
     assert entries(R) == entries(SMALL) | entries(new)
     rows = np.flatnonzero(np.diff(turned(side, new).indptr))
     X = own(side, model).copy()
-    X[rows] = model.fold_in(turned(side, R), side)[rows]
+    X[rows] = model.fold_in(turned(side, R), side, features=known(variant, side))[rows]
     assert bytes_of(changed) == bytes_of(model.with_rows(side, X))
     assert 5 < len(rows) < len(X)
     if side == "users":
@@ -240,25 +248,23 @@ def test_appended_users_rate_appended_items(variant, dtype):
     for side in ("users", "items", "users"):
         rows = new_rows(side)
         rows.resize(5, R.shape[side == "users"])
-        folded, n = model.fold_in(rows, side), len(own(side, model))
-        grown, R_grown = model.append(rows, R, side)
+        given = {"features": features_of(variant, side, 5, seed=7)}
+        folded, n = model.fold_in(rows, side, **given), len(own(side, model))
+        grown, R_grown = model.append(rows, R, side, **given)
         assert own(side, grown).tobytes() == own(side, model).tobytes() + folded.tobytes()
         whole = entries(turned(side, R_grown))
         assert whole == entries(turned(side, R)) | {
             (n + k, j): r for (k, j), r in entries(rows).items()
         }
         assert R_grown.dtype == R.dtype
-        if model.implicit_factors is not None:  # the new ones count among who has rated what
-            kept, longer = (
-                m.implicit_factors[:: 1 if side == "users" else -1] for m in (model, grown)
-            )
-            assert longer[0] is kept[0]
-            assert longer[1][:n].tobytes() == kept[1].tobytes()
-            X = (model.item_factors if side == "users" else model.user_factors).astype(float)
-            mask = np.zeros((5, len(X)))
-            mask[rows.tocoo().coords] = 1
-            A = X.T @ X + model.settings.implicit_features_reg * np.eye(4)
-            close(longer[1][n:], np.linalg.solve(A, X.T @ mask.T).T, rounding)
+        for one in ("users", "items"):
+            if (link := model.link(one)) is not None:
+                parts = zip(*map(arrays_of, (link, grown.link(one))), strict=True)
+                assert all(new.tobytes().startswith(old.tobytes()) for old, new in parts)
+            if link is not None and link.rated is not None and one != side:
+                assert not grown.link(one).rated[n:].any()  # nobody knows what rating them says
+        bare, _ = model.append(rows, R, side)
+        assert own(side, bare)[n:].tobytes() == model.fold_in(rows, side).tobytes()
         model, R = grown, R_grown
     assert (len(model.U), len(model.V)) == R.shape == (50, 35)
     close(model.predict(3)[:N_ITEMS], first.predict(3), 1e-6)
@@ -267,11 +273,12 @@ def test_appended_users_rate_appended_items(variant, dtype):
     )
     # the grown model does all that a fitted one does
     model, R = model.update((48, [34, 0], [5, 1]), R)
-    assert model.U[48].tobytes() == model.fold_in(R[[48]])[0].tobytes()
+    given = {"features": at(features_of(variant, "users", 5, seed=7), 3)}
+    assert model.U[48].tobytes() == model.fold_in(R[[48]], **given)[0].tobytes()
     items, scores = model.recommend(48, R, 30)
     close(scores, model.predict(48, items), rounding)
     assert not np.isin(items, rated_by(R, 48)[0]).any() and items.max() > N_ITEMS
-    shares, baseline = model.explain(33, *rated_by(R, 48))
+    shares, baseline = model.explain(33, *rated_by(R, 48), **given)
     assert shares.sum() + baseline == pytest.approx(model.predict(48, 33), rel=1e-3, abs=1e-3)
 
 
@@ -294,26 +301,45 @@ def test_nobody_is_appended_and_ratings_keep_their_digits(side):
 def test_shares_add_up_and_each_is_right(variant, dtype, n_ratings):
     model, rounding, rng = fitted(variant, dtype), rounding_of(dtype), np.random.default_rng(1)
     items, ratings = rng.permutation(N_ITEMS)[:n_ratings], rng.integers(0, 11, n_ratings) / 2
-    s = model.settings
-    Y, offsets, penalties, partner = dense_system(model, "users", n_ratings)
-    A = Y[items].T @ Y[items] + np.diag(penalties) + partner.T @ partner
-    each = Y[items] * (ratings - offsets[items])[:, None]
-    each += np.sqrt(s.implicit_features) * partner[items]
+    given = {"features": at(features_of(variant, "users", 5, seed=7), 2)}
+    link, row = model.link("users"), sp.csr_array((ratings, items, [0, n_ratings]), (1, N_ITEMS))
+    rated, B = dense_link(model, "users")
+    (Y, left, penalties, _) = next(dense_system(model, "users", row))
+    order = np.argsort(np.argsort(items))  # rows of a matrix are sorted
+    Y, left = Y[order], left[order]
+    A = Y.T @ Y + np.diag(penalties)
     for item in (0, 17):
-        shares, baseline = model.explain(item, items, ratings)
-        size = max(abs(shares).sum(), 1)
-        np.testing.assert_allclose(
-            shares, each @ np.linalg.solve(A, Y[item]), rtol=0, atol=rounding * size
+        shares, baseline = model.explain(item, items, ratings, **given)
+        split, same = model.explain(item, items, ratings, **given, split=True)
+        size = max(abs(split).to_numpy().sum(), 1)
+        near = {"rtol": 0, "atol": rounding * size}
+        assert (list(split), same) == (["how", "that"], baseline)
+        np.testing.assert_allclose(split.sum(axis=1), shares, **near)
+        y = np.append(model.item_factors[item], 1)[: len(A)]
+        z = np.linalg.solve(A, y)  # the prediction is zᵀ(Yᵀ(r − o) + p m)
+        np.testing.assert_allclose(split["how"], Y @ z * left, **near)
+        that = (
+            0 * left if rated is None else rated[items] @ (penalties * z) / np.sqrt(n_ratings or 1)
         )
-        assert baseline == pytest.approx(model.mean + model.item_bias[item], rel=1e-6)
-        predicted = model.V[item] @ model.fold_in((items, ratings))
+        np.testing.assert_allclose(split["that"], that, **near)
+        rest = model.mean + model.item_bias[item]
+        if B is not None:
+            F = dense_given(model, "users", pd.DataFrame([given["features"]]))
+            rest += (F @ B)[0] @ (penalties * z)
+        assert baseline == pytest.approx(rest, abs=rounding * size)
+        predicted = model.V[item] @ model.fold_in((items, ratings), **given)
         assert shares.sum() + baseline == pytest.approx(predicted, abs=rounding * size)
-        for k in range(n_ratings):  # the prediction is linear in each rating
-            more = ratings + 100 * (np.arange(n_ratings) == k)
-            moved = model.explain(item, items, more)[0] - shares
-            slope = model.V[item] @ model.fold_in((items, more)) - predicted
+        for k in range(n_ratings):
+            more = ratings + 100 * (np.arange(n_ratings) == k)  # it is linear in each rating
+            moved = model.explain(item, items, more, **given)[0] - shares
+            slope = model.V[item] @ model.fold_in((items, more), **given) - predicted
             expected = slope * (np.arange(n_ratings) == k)
             np.testing.assert_allclose(moved, expected, rtol=0, atol=100 * rounding)
+            if rated is not None:  # and in what its having been rated says
+                rest = link.rated * (np.arange(N_ITEMS) != items[k])[:, None]
+                without = model.with_link("users", replace(link, rated=rest.astype(dtype)))
+                less = predicted - model.V[item] @ without.fold_in((items, ratings), **given)
+                assert split["that"][k] == pytest.approx(less, abs=rounding * size)
 
 
 # Nothing that is given is changed, and any format of R will do
@@ -362,7 +388,7 @@ def own_half_step():
         lambda model: model.forget(3, rated_by(SMALL, 3)[0][0], SMALL),
         lambda model: model.append(SMALL, SMALL),
         lambda model: model.explain(0, [1], [4]),
-        lambda model: alsnb.most_informative_items(model),
+        lambda model: most_informative_items(model),
     ],
 )
 def test_without_settings_nothing_is_solved(call):
@@ -480,6 +506,8 @@ def test_what_overflows_or_is_nan_is_an_error_without_a_warning(call):
         ({"V": PLAIN.V.astype("f4")}, ValueError, "U and V do not fit"),
         ({"V": PLAIN.V[:, :2]}, ValueError, r"U and V do not fit: \(40, 4\) and \(30, 2\)"),
         ({"settings": ALS(3)}, ValueError, "U and V have 4 columns, but the settings ask for 3"),
+        ({"links": MODEL.links}, ValueError, "links do not fit its U, its V or its settings"),
+        ({"settings": ALS(4, implicit_features=True)}, ValueError, "links do not fit"),
     ],
 )
 def test_parts_that_do_not_fit(changes, error, message):

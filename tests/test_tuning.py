@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import SECONDS
+from helpers import SECONDS, features_of
 
 import alsnb
 from alsnb import ALS, tuning
@@ -98,13 +98,25 @@ def test_sample_is_drawn_with_the_seed(fitted, expected):
 
 def test_best_row_is_the_settings_of_a_fit():
     grid = {"n_factors": [2, 4], "lambda_reg": [0.05, (0.2, 0.5), 1.0], "bias": [False, True]}
-    grid |= {"bias_reg": [None], "reg_exponent": [0, 0.5], "implicit_features": [0, 1.0]}
+    grid |= {"bias_reg": [None], "reg_exponent": [0, 0.5], "implicit_features": [False, True]}
     table = search(grid=grid, n_iterations=3)
     assert table["error"].tolist() == len(table) * [""]
     for place in (table["validation_rmse"].idxmin(), table["validation_rmse"].idxmax()):
         row = table.loc[place]
         model = ALS(**row[list(grid)]).fit(R_TRAIN, 3, rng=0, dtype=np.float32, verbose=False)
         assert row["validation_rmse"] == alsnb.calculate_rmse(R_VALIDATION, model.U, model.V)
+
+
+def test_features_are_what_all_fits_share():
+    given = {"user_features": features_of("all", "users", 40), "item_features": np.eye(30)}
+    table = search(grid={"feature_reg": [1.0, (2, 5)]}, n_iterations=3, n_factors=2, **given)
+    options = {"rng": 0, "verbose": False, **given}
+    for row, reg in zip(rows(table), (1.0, (2, 5)), strict=True):
+        model = ALS(2, feature_reg=reg).fit(R_TRAIN, 3, dtype=np.float32, **options)
+        assert row[3] == alsnb.calculate_rmse(R_VALIDATION, model.U, model.V)
+    table = alsnb.cross_validate([(R_TRAIN, R_VALIDATION)], n_factors=2, n_iterations=3, **options)
+    model = ALS(2).fit(R_TRAIN, 3, **options)
+    assert rows(table)[0][1] == alsnb.calculate_rmse(R_VALIDATION, model.U, model.V)
 
 
 def test_setting_that_is_none_comes_back_as_none():
@@ -168,6 +180,7 @@ POOL = ThreadPoolExecutor(1)
         ({"grid": {}}, ValueError, "grid must name at least one setting, with at least one value"),
         ({"grid": GRID | {"bias": []}}, ValueError, "with at least one value each"),
         ({"grid": {"factors": [2]}}, ValueError, "factors: not a setting of ALS"),
+        ({"grid": {"item_features": [R]}}, ValueError, "item_features: not a setting of ALS"),
         ({"grid": {"n_iterations": [2]}}, ValueError, "n_iterations: not a setting of ALS"),
         ({"grid": {"lambda_reg": 5.0}}, TypeError, "lambda_reg must be a list of values, got 5.0"),
         ({"grid": {"dtype": "float32"}}, TypeError, "dtype must be a list of values, got 'float3"),
