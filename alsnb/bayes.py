@@ -19,14 +19,14 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from scipy.linalg import eigh, solve_triangular
-from scipy.stats import norm
+from scipy.special import ndtri
 from tqdm import tqdm
 
 from .als import check_executor, start_model
 from .features import Link, check_features, sum_rated, unit_rows
 from .metrics import check_clip
 from .model import ALS, SIDES, Factorization, one_row, top_items
-from .parallel import count_cores, open_executor
+from .parallel import open_executor
 from .ratings import (
     Ratings,
     check_count,
@@ -302,7 +302,7 @@ class Posterior:
         if R.shape != shape:
             raise ValueError(f"R has shape {R.shape}, but the posterior is of {shape}")
         chosen = check_positions("users", np.arange(shape[0]) if users is None else users, shape[0])
-        z, top_n = norm.ppf(_check_level(level)), min(check_count("top_n", top_n), shape[1])
+        z, top_n = ndtri(_check_level(level)), min(check_count("top_n", top_n), shape[1])
         items, scores = np.full((len(chosen), top_n), -1), np.full((len(chosen), top_n), -np.inf)
         which = np.random.default_rng(rng).integers(len(self.draws), size=len(chosen))
         step = max(1, _BLOCK // shape[1])
@@ -404,7 +404,7 @@ def interval(mean, std, noise, level: float = 0.9):
     >>> print(f"{low:.2f} {high:.2f}")
     3.02 4.98
     """
-    half = norm.ppf((1 + _check_level(level)) / 2) * np.hypot(std, noise)
+    half = ndtri((1 + _check_level(level)) / 2) * np.hypot(std, noise)
     return mean - half, mean + half
 
 
@@ -423,8 +423,8 @@ def sample_factorization(
     clip: tuple[float, float] | None = None,
     executor="threads",
     n_workers: int | None = None,
-    rng=None,
     dtype=np.float64,
+    rng=None,
     verbose: bool = True,
 ) -> Posterior:
     """Sample from the posterior of a matrix factorization with biases, by Gibbs' method.
@@ -485,7 +485,7 @@ def sample_factorization(
     >>> sample_factorization(R, 3, n_samples=60, burn_in=30, rng=0, verbose=False)
     Posterior: 60 users × 40 items, 3 factors, 30 draws kept of 90 sweeps, noise 0.492
     """
-    check_executor(executor, n_workers)
+    threads = check_executor(executor, n_workers)
     settings = ALS(n_factors, bias=True, implicit_features=implicit_features)
     dtype = check_dtype(dtype)
     R = check_ratings(R, dtype=dtype)
@@ -498,7 +498,6 @@ def sample_factorization(
     keep = np.linspace(0, n_total - 1, min(n_draws, n_total)).astype(int)
     draws, trace, halves = [], [], [_Running() for _ in range(2 * n_chains)]  # two of each chain
     rows = {"users": R, "items": R.T.tocsr()}
-    threads = 1 if executor == "serial" else n_workers or count_cores()
     bar = tqdm(total=n_chains * (burn_in + n_samples), unit="sweep", disable=not verbose)
     try:
         with bar, open_executor(executor, n_workers) as solve:

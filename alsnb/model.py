@@ -343,6 +343,8 @@ class Factorization:
             All ratings of that side, and their transpose.
         prior : ndarray, optional
             The prior means so far, where they are known.
+        n_workers : int
+            Threads.
         """
         link, n_ratings = self.link(side), np.diff(rows.indptr)
         penalties = np.where(n_ratings > 0, self.settings.penalties(side, n_ratings), 0)

@@ -259,22 +259,25 @@ def on_cluster(client):
         return kept[key][1:]
 
     def collect(futures):
-        lost = None
-        while lost is None and client.status == "running" and set(workers) <= {*client.nthreads()}:
+        while client.status == "running" and set(workers) <= {*client.nthreads()}:
             try:
                 wait(futures, timeout=1)
                 return client.gather(futures)
             except TimeoutError:
                 continue
-            except (CancelledError, KilledWorker, CommClosedError) as error:
-                lost = error
-        raise RuntimeError(
-            "the Dask cluster lost a worker, and with it the ratings that it kept; look at its log "
-            "(was there too little memory?), and fit again"
-        ) from lost
+        raise CommClosedError("a worker is gone")
 
     def solve(equation, residuals=False):
-        e, (ranges, rows) = equation, keep(equation)
+        try:
+            return share(equation, residuals)
+        except (CancelledError, KilledWorker, OSError) as error:  # of which CommClosedError is one
+            raise RuntimeError(
+                "the Dask cluster lost a worker, and with it the ratings that it kept; look at its "
+                "log (was there too little memory?), and fit again"
+            ) from error
+
+    def share(e, residuals):
+        ranges, rows = keep(e)
         shared = client.scatter((e.Y, e.offsets, e.gram), broadcast=True, hash=False)
         own = scatter(
             [

@@ -14,7 +14,8 @@ from helpers import each_model, fit, untouched
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alsnb import Ratings, count_ratings, damped_means, most_informative_items, top_items
+from alsnb import Ratings, count_ratings, damped_means, top_items
+from alsnb.bayes import most_informative_items
 
 widgets = pytest.importorskip("alsnb.widgets.rating")
 
@@ -408,7 +409,7 @@ def test_only_candidates_are_recommended_and_asked_about_but_all_can_be_rated():
     assert sorted(screen.widget.items) == [1, 6]
 
 
-@pytest.mark.parametrize("variant", ["plain", "all"])
+@pytest.mark.parametrize("variant", ["plain", "implicit"])
 def test_what_the_model_knows_nothing_of_is_not_recommended(variant):
     R = RATINGS.R.tolil()
     R[:, 3] = 0
