@@ -1015,6 +1015,125 @@ def plot_drift(share, gaps: dict, tolerated: float = 0.01, *, ax: Axes | None = 
     return ax
 
 
+def plot_prior_means(
+    Y, r, priors: dict, penalty: float, *, names=None, ax: Axes | None = None
+) -> Axes:
+    """Where ridge regression of one row ends, shrunk towards several points; two factors.
+
+    Grey contours are squared errors alone. `priors` maps a label to a point, a cross: from there a
+    line leads, as λ falls, to the factors that fit the ratings exactly, and a dot on it is the
+    solution for this `penalty`. `names` are those of the two factors.
+    """
+    title = "Where the ratings are silent, a solution stays near its prior mean"
+    xlabel, ylabel = names or ("first factor", "second factor")
+    ax = _axes(ax, title, xlabel, ylabel, (7.2, 4.8))
+    lambdas = np.geomspace(1e-4, 1e4, 121)
+    walks = {
+        label: np.array([solve_row(Y, r, value, prior=np.asarray(m, float)) for value in lambdas])
+        for label, m in priors.items()
+    }
+    everywhere = np.vstack([*walks.values()])
+    low, high = everywhere.min(axis=0), everywhere.max(axis=0)
+    low, high = low - 0.25 * (high - low), high + 0.25 * (high - low)
+    grid = np.stack(
+        np.meshgrid(*(np.linspace(*pair, 200) for pair in zip(low, high, strict=True))), -1
+    )
+    cost = np.sum((grid @ Y.T - r) ** 2, axis=-1)
+    levels = np.geomspace(0.004, 1, 11) * cost.max()
+    ax.contour(*np.moveaxis(grid, -1, 0), cost, levels=levels, colors=GREY, linewidths=0.5,
+               alpha=0.6)  # fmt: skip
+    offset = {"textcoords": "offset points", "bbox": _BEHIND, "va": "center"}
+    exact = np.linalg.lstsq(Y, r)[0]
+    for (label, walk), colour in zip(walks.items(), (GREY, BLUE, PURPLE, GREEN), strict=False):
+        m, x = priors[label], solve_row(Y, r, penalty, prior=np.asarray(priors[label], float))
+        ax.plot(*walk.T, color=colour, lw=2)
+        ax.plot(*m, "x", color=colour, ms=10, mew=2.5)
+        ax.plot(*x, "o", color=colour, ms=9)
+        side = 15 if m[1] > exact[1] else -15
+        ax.annotate(label, m, (0, side), color=colour, ha="center", **offset)
+    ax.plot(*exact, "o", color="black", mfc="white", ms=8, zorder=4)
+    ax.annotate("λ → 0: the ratings alone", exact, (10, 4), ha="left", **offset)
+    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    return ax
+
+
+def plot_four_steps(values, *, ax: Axes | None = None) -> Axes:
+    """J after each step, B, U, C and V in turn."""
+    values = np.asarray(values, float)
+    steps = np.arange(1, len(values) + 1)
+    rises = np.any(np.diff(values) > 1e-9 * values[:-1])
+    title = "A step has raised J" if rises else "Each of the four steps lowers J, or leaves it"
+    ax = _axes(ax, title, "steps: B, U, C, V, and again", "J (squared stars)", (7.2, 3.8))
+    ax.plot(steps, values, color=GREY, lw=1, zorder=1)
+    kinds = (("B", PURPLE, "s"), ("U", BLUE, "o"), ("C", PURPLE, "D"), ("V", ORANGE, "o"))
+    for first, (name, colour, marker) in enumerate(kinds):
+        ax.plot(steps[first::4], values[first::4], marker, color=colour, ms=7)
+        ax.annotate(name, (steps[first], values[first]), (0, 9), textcoords="offset points",
+                    color=colour, ha="center", weight="bold")  # fmt: skip
+    ax.set_xticks(steps[3::4])
+    ax.yaxis.set_major_formatter("{x:,.0f}")
+    return ax
+
+
+def plot_genre_arrows(points, arrows, named: dict, *, ax: Axes | None = None) -> Axes:
+    """Movies as dots in two directions of factor space, and where each genre moves a movie.
+
+    `arrows` is a table with two columns, a row for each genre, in the units of `points`; they are
+    drawn longer, all by the same factor. `named` maps titles to positions.
+    """
+    ax = _axes(ax, "Where each genre moves a movie before anybody has rated it",
+               "first direction", "second direction", (8.6, 6.8))  # fmt: skip
+    points, tips = np.asarray(points, float), arrows.to_numpy(float)
+    ax.plot(*points.T, "o", color=ORANGE, ms=3.5, mew=0, alpha=0.35)
+    reach = np.quantile(np.linalg.norm(points, axis=1), 0.97)
+    tips = tips * reach / np.linalg.norm(tips, axis=1).max()
+    for tip in tips:
+        ax.annotate("", tip, (0, 0), arrowprops={"arrowstyle": "-|>", "color": PURPLE, "lw": 2,
+                                                 "shrinkA": 0, "shrinkB": 0})  # fmt: skip
+    ax.plot(*tips.T, "o", color=PURPLE, ms=0)
+    ax.set(aspect="equal", xticks=[], yticks=[])
+    ax.margins(0.08)
+    ax.figure.draw_without_rendering()
+    ax.figure.set_layout_engine("none")
+    at, per_point = ax.transData.transform, ax.figure.dpi / 72
+    texts, anchors = [], []
+    for name, tip in zip(arrows.index, tips, strict=True):
+        texts.append(ax.annotate(name, tip, (0, 0), textcoords="offset points", color=PURPLE,
+                                 fontsize=12, weight="bold"))  # fmt: skip
+        anchors.append(tip)
+    for name, j in named.items():
+        ax.plot(*points[j], "o", color=ORANGE, ms=7, mew=0)
+        texts.append(ax.annotate(name, points[j], (0, 0), textcoords="offset points", fontsize=9.5))
+        anchors.append(points[j])
+    anchors = at(np.array(anchors))
+    sizes = [text.get_window_extent().size for text in texts]
+    shafts = at(np.vstack([np.linspace(0, 1, 12)[1:, None] * tip for tip in tips]))
+    corners = place_labels(anchors, sizes, np.vstack([anchors, shafts]), ax.bbox.extents,
+                           gap=5 * per_point, rings=4)  # fmt: skip
+    for text, corner, anchor in zip(texts, corners, anchors, strict=True):
+        if corner is None:
+            text.remove()
+        else:
+            text.set_position((corner - anchor) / per_point)
+    return ax
+
+
+def plot_pairs(before, after, title: str, *, xlabel="", ylabel="", ax: Axes | None = None) -> Axes:
+    """Errors of the same things by two models, a dot each; below the line the second is better."""
+    ax = _axes(ax, title, xlabel, ylabel, (5.6, 5))
+    low, high = np.min([before, after]) - 0.05, np.max([before, after]) + 0.05
+    ax.plot([low, high], [low, high], color=GREY, lw=1)
+    ax.plot(before, after, "o", color=ORANGE, ms=6, mew=0, alpha=0.7)
+    better = int(np.sum(np.asarray(after) < before))
+    for x, y, text, ha in (
+        (0.97, 0.05, f"better: {better}", "right"),
+        (0.03, 0.92, f"worse: {len(before) - better}", "left"),
+    ):
+        ax.text(x, y, text, ha=ha, color=GREY, size=12, transform=ax.transAxes)
+    ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    return ax
+
+
 def plot_explanations(shares, items, rated, bases=None, *, ax: Axes | None = None) -> Axes:
     """What each rating adds to the predictions of some items, or takes from them, as stacked bars.
 

@@ -10,6 +10,7 @@ from .csr import CSRByTouch
 from .factor_map import FactorMap
 from .gift import Gift
 from .landscape import Landscape
+from .newcomer import Newcomer
 from .overfitting import OverfittingDesk
 from .premiere import Premiere
 from .rating import RatingWidget
@@ -22,6 +23,7 @@ __all__ = [
     "FactorMap",
     "Gift",
     "Landscape",
+    "Newcomer",
     "OverfittingDesk",
     "Premiere",
     "RatingWidget",
