@@ -38,7 +38,7 @@ from .ratings import (
     check_rows,
     rows_of,
 )
-from .ridge import Equation, solve_rows
+from .ridge import Equation
 
 WHICH = ("mean", "lower", "thompson")
 DIRECT = 1000  # with so many rows or columns at most, links are solved for directly
@@ -364,10 +364,12 @@ class Posterior:
                 raise ValueError("the sampler was given no features of users; leave them out")
             features, _ = check_features(features, 1, "features", link)
         rng, draws = np.random.default_rng(rng), []
-        for draw in self.draws:
-            means = draw.priors[0].means(row, features)
-            X = solve_rows(draw.equation("users", row, means, _normal(rng, means.shape, float)))
-            draws.append(draw.with_rows("users", draw.assemble("users", X)))
+        with open_executor("serial") as solve:
+            for draw in self.draws:
+                means = draw.priors[0].means(row, features)
+                noise = _normal(rng, means.shape, float)
+                X, _ = solve(draw.equation("users", row, means, noise))
+                draws.append(draw.with_rows("users", draw.assemble("users", X)))
         return replace(self, draws=draws, pairs=self.pairs[:0])
 
 
@@ -495,7 +497,7 @@ def sample_factorization(
     places, clip = _check_pairs(pairs, R.shape), check_clip(clip)
     rngs, n_total = np.random.default_rng(rng).spawn(n_chains), n_chains * n_samples
     models = [start_model(settings, R, rng, dtype, user_features, item_features) for rng in rngs]
-    keep = np.linspace(0, n_total - 1, min(n_draws, n_total)).astype(int)
+    keep = set(np.linspace(0, n_total - 1, min(n_draws, n_total)).astype(int).tolist())
     draws, trace, halves = [], [], [_Running() for _ in range(2 * n_chains)]  # two of each chain
     rows = {"users": R, "items": R.T.tocsr()}
     bar = tqdm(total=n_chains * (burn_in + n_samples), unit="sweep", disable=not verbose)
@@ -821,7 +823,10 @@ def most_informative_items(
     Ys = [e.Y.astype(float) / np.sqrt(p) for e, p in zip(equations, penalties, strict=True)]
     if not all(np.isfinite(np.vdot(Y, Y)) for Y in Ys):
         raise ValueError("the model's factors hold NaN or ∞, or are too large")
-    covariances = [np.linalg.inv(Y[known].T @ Y[known] + np.eye(Y.shape[1])) for Y in Ys]
+    try:
+        covariances = [np.linalg.inv(Y[known].T @ Y[known] + np.eye(Y.shape[1])) for Y in Ys]
+    except np.linalg.LinAlgError as error:
+        raise ValueError("the model's λ is too small for its factors; take a larger λ") from error
     Ys = [Y[candidates] for Y in Ys]
     gains = [np.einsum("kf,kf->k", Y @ Σ, Y) for Y, Σ in zip(Ys, covariances, strict=True)]
     chosen = []

@@ -1,123 +1,577 @@
-"""Questions against a greedy search by dense determinants."""
+"""The sampler against dense formulas, against its own prior, and against what was planted."""
+
+import signal
+import subprocess
+import threading
+from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
-from helpers import SMALL, VARIANTS, each_model, fit, fitted, rounding_of, untouched
-from hypothesis import given
-from hypothesis import strategies as st
+import scipy.sparse as sp
+from helpers import SMALL, close, untouched
 
 import alsnb
-from alsnb import Factorization, most_informative_items
+from alsnb import bayes, parallel, sample_factorization
+from alsnb.bayes import Draw, Prior, interval
+from alsnb.features import Link
+from alsnb.parallel import open_executor
+
+Z = 4.5  # standard errors of the Monte Carlo; what is right exceeds it once in 150,000 times
+MEAN = 3.0
+K = 3  # two factors and a bias
+SIDES = (("users", "items"), ("items", "users"))
 
 
-def model_of(V, **settings):
-    V = np.asarray(V, float)
-    return Factorization(np.ones((1, V.shape[1])), V, alsnb.ALS(V.shape[1], **settings))
+def assert_moments(draws, mean, covariance):
+    """Draws, one a row, of a normal distribution."""
+    n, variances = len(draws), np.diag(covariance)
+    assert np.all(abs(draws.mean(axis=0) - mean) < Z * np.sqrt(variances / n))
+    # Var of an entry of the sample covariance: (Σ_ii Σ_jj + Σ_ij²) / n
+    errors = np.sqrt((np.outer(variances, variances) + covariance**2) / n)
+    assert np.all(abs(np.cov(draws.T) - covariance) < Z * errors)
 
 
-def log_determinant(model, asked, n):
-    """Of the precision of what a user is made of once items are rated; n counts all ratings."""
-    s, f = model.settings, model.n_factors
-    first = [
-        λ[0] if isinstance(λ, tuple) else λ for λ in (s.lambda_reg, s.bias_reg or s.lambda_reg)
+def assert_gamma(values, shape):
+    """Independent draws of Γ(shape, 1): mean and variance are its shape."""
+    n = len(values)
+    assert abs(np.mean(values) - shape) < Z * np.sqrt(shape / n)
+    assert abs(np.var(values) - shape) < Z * np.sqrt((2 * shape**2 + 6 * shape) / n)
+
+
+# A tiny problem, whose prior is drawn here by other means: five users and six items, one of each
+# without ratings, and given features of all
+
+
+def tiny(seed=0):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((5, 6)) < 0.7
+    mask[2], mask[:, 3] = False, False
+    R = sp.csr_array(np.where(mask, rng.normal(MEAN, 1, mask.shape), 0))
+    given = {"users": rng.normal(size=(5, 2)), "items": rng.normal(size=(6, 8))}
+    return R, {"users": R, "items": R.T.tocsr()}, given
+
+
+def dense_features(rows, given):
+    A = (rows.toarray() != 0).astype(float)
+    return {"rated": A / np.sqrt(np.maximum(A.sum(axis=1, keepdims=True), 1)), "given": given}
+
+
+def draw_from_prior(rng, rows, given, parts, k=K):
+    """A Draw from the prior: P ~ W(I, k), mean ~ N(0, (β₀P)⁻¹), β ~ Γ, B ~ N(0, (βP)⁻¹), …"""
+    priors, Xs = [], []
+    for side, _ in SIDES:
+        W = rng.normal(size=(k, k))
+        P = W @ W.T
+        left = np.linalg.inv(W).T  # rows of normal numbers times leftᵀ have the covariance P⁻¹
+        mean = left @ rng.normal(size=k) / np.sqrt(bayes.MEAN_WEIGHT)
+        X, Bs, strengths = mean + rng.normal(size=(rows[side].shape[0], k)) @ left.T, {}, {}
+        for part in parts:
+            F = dense_features(rows[side], given[side])[part]
+            strengths[part] = rng.gamma(bayes.STRENGTH[0], 1 / bayes.STRENGTH[1])
+            Bs[part] = rng.normal(size=(F.shape[1], k)) @ left.T / np.sqrt(strengths[part])
+            X = X + F @ Bs[part]
+        features = sp.csr_array(given[side]) if "given" in parts else None
+        link = Link(features=features, **Bs) if parts else None
+        priors.append(Prior(mean, np.linalg.cholesky(P), link, strengths))
+        Xs.append(X)
+    (X, Y), (one, other) = Xs, (np.ones((len(X), 1)) for X in Xs)
+    U, V = np.hstack([X, one, MEAN * one]), np.hstack([Y[:, :-1], other, Y[:, -1:], other])
+    return Draw(U, V, rng.gamma(bayes.PRECISION[0], 1 / bayes.PRECISION[1]) ** -0.5, tuple(priors))
+
+
+def designs_of(draw, rows):
+    return {
+        side: bayes._designs(draw.prior(side).link, rows[side], rows[o], 1) for side, o in SIDES
+    }
+
+
+def linked_of(prior, F):
+    """F B of each part."""
+    return {part: F[part] @ getattr(prior.link, part) for part in prior.strengths}
+
+
+@pytest.fixture
+def strong_links(monkeypatch):
+    """β of about 1, so that links matter."""
+    monkeypatch.setattr(bayes, "STRENGTH", (2.0, 2.0))
+
+
+# Each conditional distribution against its formula
+
+
+def dense_posterior(draw, side, row, prior_mean):
+    """Mean and covariance of a row: Λ = P + αYᵀY, m + Λ⁻¹αYᵀ(r − μ − b − Ym)."""
+    columns, ratings = row
+    X, f = (draw.V, K - 1) if side == "users" else (draw.U, K - 1)
+    bias = X[:, f + 1] if side == "users" else X[:, f]
+    Y, root = np.c_[X[columns, :f], np.ones(len(columns))], draw.prior(side).root
+    covariance = np.linalg.inv(root @ root.T + Y.T @ Y / draw.noise**2)
+    left = ratings - MEAN - bias[columns] - Y @ prior_mean
+    return prior_mean + covariance @ Y.T @ left / draw.noise**2, covariance
+
+
+@pytest.mark.parametrize("side", ["users", "items"])
+@pytest.mark.usefixtures("strong_links")
+def test_rows_are_normal_around_the_ridge_solution(side):
+    _, rows, given = tiny()
+    rng, n = np.random.default_rng(1), 4000
+    draw = draw_from_prior(rng, rows, given, ["rated", "given"])
+    A, F = rows[side], dense_features(rows[side], given[side])
+    prior = draw.prior(side)
+    many, features = sp.vstack(n * [A]).tocsr(), sp.csr_array(np.tile(given[side], (n, 1)))
+    means = prior.means(many, features)
+    equation = draw.equation(side, many, means, rng.normal(size=means.shape))
+    with open_executor("serial") as solve:
+        X = draw.with_rows(side, draw.assemble(side, solve(equation)[0])).solved(side)
+    expected = prior.mean + sum(linked_of(prior, F).values())
+    for i in range(A.shape[0]):
+        row = alsnb.rated_by(A, i)
+        assert_moments(X[i :: A.shape[0]], *dense_posterior(draw, side, row, expected[i]))
+
+
+@pytest.mark.parametrize("parts", [[], ["rated", "given"]], ids=len)
+@pytest.mark.usefixtures("strong_links")
+def test_mean_and_precision_are_normal_and_wishart(parts):
+    _, rows, given = tiny()
+    rng, known = np.random.default_rng(2), np.array([True, True, False, True, True])
+    draw = draw_from_prior(rng, rows, given, parts)
+    prior, F = draw.priors[0], dense_features(rows["users"], given["users"])
+    X, linked = draw.solved("users"), linked_of(prior, F)
+    with open_executor("serial"):
+        drawn = [bayes._draw_prior(X, linked, prior, known, rng) for _ in range(4000)]
+    left = (X - sum(linked.values(), np.zeros_like(X)))[known]
+    # W⁻¹ + Σ xxᵀ − (β₀ + n) mmᵀ, and βBᵀB, of as many rows as there are
+    m = left.sum(axis=0) / (bayes.MEAN_WEIGHT + 4)
+    inverse = np.eye(K) + left.T @ left - (bayes.MEAN_WEIGHT + 4) * np.outer(m, m)
+    degrees = K + 4
+    for part, β in prior.strengths.items():
+        B = getattr(prior.link, part)
+        inverse, degrees = inverse + β * B.T @ B, degrees + len(B)
+    S = np.linalg.inv(inverse)
+    P = np.array([one.root @ one.root.T for one in drawn])
+    errors = np.sqrt(degrees * (S**2 + np.outer(np.diag(S), np.diag(S))) / len(P))
+    assert np.all(abs(P.mean(axis=0) - degrees * S) < Z * errors)
+    whitened = [np.sqrt(bayes.MEAN_WEIGHT + 4) * (one.mean - m) @ one.root for one in drawn]
+    assert_moments(np.array(whitened), np.zeros(K), np.eye(K))
+
+
+@pytest.mark.parametrize("part", ["rated", "given"])
+@pytest.mark.parametrize(("side", "other"), SIDES)
+@pytest.mark.usefixtures("strong_links")
+def test_links_are_normal_around_their_ridge_solution(side, other, part, monkeypatch):
+    _, rows, given = tiny()
+    draw = draw_from_prior(np.random.default_rng(3), rows, given, ["rated", "given"])
+    prior, features = draw.prior(side), dense_features(rows[side], given[side])
+    X, linked = draw.solved(side), linked_of(prior, features)
+    known = rows[side].toarray().any(axis=1)
+
+    def draw_links(n):
+        rng, design = np.random.default_rng(4), {part: designs_of(draw, rows)[side][part]}
+        with open_executor("serial"):  # which keeps BLAS to one thread
+            return [bayes._draw_links(X, linked, prior, design, known, rng) for _ in range(n)]
+
+    drawn = draw_links(1000)
+    F, β = features[part], prior.strengths[part]
+    others = sum(F_B for name, F_B in linked.items() if name != part)
+    system = np.linalg.inv(F[known].T @ F[known] + β * np.eye(F.shape[1]))
+    mean = system @ F[known].T @ (X - prior.mean - others)[known]
+    P = prior.root @ prior.root.T
+    B = np.array([getattr(one.link, part) for one, _ in drawn])
+    assert_moments(B.reshape(len(B), -1), mean.ravel(), np.kron(system, np.linalg.inv(P)))
+    close(drawn[0][1][part], F @ B[0])
+    # β(rate + tr(BPBᵀ)/2) ~ Γ(shape + size/2, 1)
+    rates = bayes.STRENGTH[1] + np.einsum("nfk,kl,nfl->n", B, P, B) / 2
+    strengths = np.array([one.strengths[part] for one, _ in drawn])
+    assert_gamma(strengths * rates, bayes.STRENGTH[0] + B[0].size / 2)
+    monkeypatch.setattr(bayes, "DIRECT", 0)  # the same by conjugate gradients
+    for (one, _), expected in zip(draw_links(5), B, strict=False):
+        close(getattr(one.link, part), expected, 5e-3)
+
+
+def test_noise_has_a_gamma_precision():
+    posterior = sampled(n_chains=2)
+    n = planted()[0].nnz
+    rates = bayes.PRECISION[1] + n * posterior.trace["train_rmse"] ** 2 / 2
+    assert_gamma(rates / posterior.trace["noise"] ** 2, bayes.PRECISION[0] + n / 2)
+
+
+# All of it at once. Parameters from the prior, ratings from these, sweeps: that leaves the joint
+# distribution as it was. (Geweke, 2004, Getting it right; each start is an independent one.)
+
+
+def numbers_of(draw, rows, given):
+    """Functions of a draw that have a variance: logarithms, and what is of the order of 1."""
+    numbers = [np.log(draw.noise), np.tanh(draw.U[0] @ draw.V[0] - MEAN), np.log(abs(draw.U[1, 0]))]
+    for side, _ in SIDES:
+        prior, X = draw.prior(side), draw.solved(side)
+        P, m, F = prior.root @ prior.root.T, prior.mean, dense_features(rows[side], given[side])
+        numbers += [np.linalg.slogdet(P)[1], np.log(P[0, 0]), P[0, 1] / np.sqrt(P[0, 0] * P[1, 1])]
+        numbers += [*np.tanh(m), np.log(np.sum((m @ prior.root) ** 2))]
+        for part, F_B in linked_of(prior, F).items():
+            B, β = getattr(prior.link, part), prior.strengths[part]
+            numbers += [np.log(β), β * np.sum((B @ prior.root) ** 2), np.log(np.sum(F_B**2))]
+            m = m + F_B
+        left = (X - m) @ prior.root
+        numbers += [np.sum(left**2), np.sum(left[-1] ** 2), np.log(np.sum((X - prior.mean) ** 2))]
+    return np.array(numbers)
+
+
+@pytest.mark.parametrize("parts", [[], ["rated", "given"]], ids=len)
+@pytest.mark.usefixtures("strong_links")
+def test_sweeps_leave_the_joint_distribution_as_it_is(parts):
+    R, rows, given = tiny()
+    users, items = R.nonzero()
+    order = np.lexsort((users, items))  # of Rᵀ's ratings
+    rng, before, after = np.random.default_rng(4), [], []
+    designs = designs_of(draw_from_prior(rng, rows, given, parts, 2), rows)
+    with open_executor("serial") as solve:
+        for _ in range(800):
+            draw = draw_from_prior(rng, rows, given, parts, 2)
+            before.append(numbers_of(draw, rows, given))
+            R.data[:] = np.sum(draw.U[users] * draw.V[items], axis=1)
+            R.data += draw.noise * rng.normal(size=R.nnz)
+            rows["items"].data[:] = R.data[order]
+            for _ in range(3):
+                draw, _ = bayes._sweep(draw, rows, designs, solve, rng)
+            after.append(numbers_of(draw, rows, given))
+    changes = np.array(after) - before
+    assert np.ptp(changes, axis=0).min() > 0.1
+    z = changes.mean(axis=0) / (changes.std(axis=0) / np.sqrt(len(changes)))
+    assert abs(z).max() < Z
+
+
+# What was planted
+
+
+@cache
+def planted():
+    """Train and test ratings, and what is expected of every pair; the noise is 0.5."""
+    rng = np.random.default_rng(5)
+    U, V = rng.normal(size=(200, 2)), rng.normal(size=(150, 2))
+    expected = 3.5 + 0.4 * U @ V.T + rng.normal(0, 0.4, (200, 1)) + rng.normal(0, 0.4, 150)
+    R = sp.csr_array(
+        (rng.random(expected.shape) < 0.25) * (expected + rng.normal(0, 0.5, expected.shape))
+    )
+    return *alsnb.train_test_split(R, 0.2, rng=0), expected
+
+
+@cache
+def sampled(**options):
+    train, test, _ = planted()
+    return sample_factorization(train, 3, pairs=test, rng=0, verbose=False, **options)
+
+
+def test_uncertainty_is_what_it_says():
+    train, test, expected = planted()
+    posterior = sampled(n_chains=2)
+    assert posterior.noise == pytest.approx(0.5, rel=0.03)
+    pairs, ratings = posterior.pairs, test.tocsr().data
+    for level in (0.5, 0.8, 0.95):
+        low, high = interval(pairs["mean"], pairs["std"], posterior.noise, level)
+        assert np.mean((low < ratings) & (ratings < high)) == pytest.approx(level, abs=0.025)
+    mean, std = posterior.predict(np.arange(200))
+    assert np.mean(((expected - mean) / std) ** 2) == pytest.approx(1, abs=0.15)
+    n_ratings = np.diff(train.indptr)
+    assert std[n_ratings < 25].mean() > 1.1 * std[n_ratings > 35].mean()
+
+
+def test_no_setting_of_als_does_better():
+    train, test, _ = planted()
+    ratings = test.tocsr().data
+    rmse = np.sqrt(np.mean((sampled(n_chains=2).pairs["mean"] - ratings) ** 2))
+    grid = [alsnb.ALS(f, λ, bias=True) for f in (2, 3) for λ in (0.5, 1, 2, 4, 8)]
+    models = [s.fit(train, 15, rng=0, verbose=False) for s in grid]
+    best = min(alsnb.calculate_rmse(test, model.U, model.V) for model in models)
+    assert 0.5 < rmse < best + 0.003
+
+
+def test_features_with_a_planted_link_help():
+    rng = np.random.default_rng(6)
+    genres = rng.integers(0, 2, (120, 4)).astype(float)
+    U, V = rng.normal(size=(100, 2)), genres @ rng.normal(size=(4, 2))
+    V += rng.normal(0, 0.3, V.shape)
+    expected = 3 + U @ V.T
+    mask = rng.random(expected.shape) < 0.1
+    mask[:, :20] = False  # items that nobody has rated
+    R = sp.csr_array(mask * (expected + rng.normal(0, 0.3, expected.shape)))
+    options = {"n_samples": 40, "rng": 0, "verbose": False}
+    plain = sample_factorization(R, 2, **options)
+    helped = sample_factorization(R, 2, item_features=genres, **options)
+    assert "items_given" in helped.trace and "items_given" not in plain.trace
+    users = np.arange(100)
+    for items, share in ((np.arange(20), 0.6), (np.arange(20, 120), 0.96)):
+        errors = [(p.predict(users)[0] - expected)[:, items] for p in (plain, helped)]
+        before, after = np.sqrt(np.mean(np.square(errors), axis=(1, 2)))
+        assert after < share * before
+    std = helped.predict(users)[1]
+    assert std[:, :20].mean() > 1.1 * std[:, 20:].mean()
+
+
+# Chains, and what is kept of them
+
+
+def predictions_of(posterior, clip=(-np.inf, np.inf)):
+    """Of each draw, in order: shape (n_draws, n_pairs)."""
+    users, items = posterior.pairs[["user", "item"]].T.to_numpy()
+    return np.array([np.sum(d.U[users] * d.V[items], axis=1).clip(*clip) for d in posterior.draws])
+
+
+def split_r_hat(x):
+    """Gelman et al. (2013), *Bayesian Data Analysis*, section 11.4; of shape (sequences, n, …)."""
+    m, n = x.shape[:2]
+    means = x.mean(axis=1)
+    B = n / (m - 1) * ((means - means.mean(axis=0)) ** 2).sum(axis=0)
+    W = ((x - means[:, None]) ** 2).sum(axis=(0, 1)) / (m * (n - 1))
+    return np.sqrt(((n - 1) / n * W + B / n) / W)
+
+
+@pytest.mark.parametrize("clip", [None, (3, 4)])
+@pytest.mark.parametrize("n_chains", [1, 3])
+def test_pairs_are_those_of_all_draws(n_chains, clip):
+    n = 8 * n_chains
+    options = {"n_samples": 8, "burn_in": 2, "n_chains": n_chains, "n_draws": n + 9, "rng": 1}
+    given = (np.array([0, 9, 9, 3]), [5, 7, 5, 7])
+    posterior = sample_factorization(SMALL, 2, pairs=given, clip=clip, verbose=False, **options)
+    assert len(posterior.draws) == n and len(posterior.trace) == 10 * n_chains
+    assert posterior.trace["sweep"].tolist() == n_chains * [*range(1, 11)]
+    x = predictions_of(posterior, clip or (-np.inf, np.inf))
+    users, items, mean, std, r_hat = posterior.pairs.T.to_numpy()
+    assert [users.tolist(), items.tolist()] == [list(part) for part in given]
+    close(mean, x.mean(axis=0))
+    close(std, x.std(axis=0), 1e-6)
+    close(r_hat, split_r_hat(x.reshape(2 * n_chains, 4, -1)), 1e-6)
+    close(np.array(posterior.predict(*given, clip=clip)), np.array([mean, std]), 1e-6)
+    noises = posterior.trace["noise"][posterior.trace["sweep"] > 2]
+    assert [draw.noise for draw in posterior.draws] == noises.tolist()
+
+
+def test_two_chains_agree_or_do_not(monkeypatch):
+    r_hat = sampled(n_chains=2).pairs["r_hat"]
+    assert r_hat.min() > 0.99 and r_hat.median() < 1.03 and (r_hat < 1.2).mean() > 0.99
+    sweep, rngs = bayes._sweep, []
+
+    def stubborn(draw, rows, designs, solve, rng):
+        """The second chain sees other ratings."""
+        rngs.extend([] if rng in rngs else [rng])
+        other = rows if rng is rngs[0] else {side: -A for side, A in rows.items()}
+        return sweep(draw, other, designs, solve, rng)
+
+    monkeypatch.setattr(bayes, "_sweep", stubborn)
+    train, test, _ = planted()
+    posterior = sample_factorization(
+        train, 3, n_chains=2, pairs=test, rng=0, verbose=False, n_samples=30
+    )
+    assert posterior.pairs["r_hat"].median() > 2
+
+
+def test_few_samples_and_draws():
+    few = {"n_samples": 2, "burn_in": 0, "pairs": SMALL, "rng": 0, "verbose": False}
+    posterior = sample_factorization(SMALL, 1, n_draws=1, **few)
+    assert len(posterior.draws) == 1 and len(posterior.trace) == 2
+    assert len(posterior.pairs) == SMALL.nnz and posterior.pairs["r_hat"].isna().all()
+    assert posterior.predict(0)[1].tolist() == 30 * [0]
+    long = sample_factorization(SMALL, 1, n_samples=90, rng=0, verbose=False)
+    kept = [*long.trace["noise"]][40:]
+    places = [kept.index(draw.noise) for draw in long.draws]
+    assert len(places) == 30 and set(np.diff(places)) <= {3, 4} and places[-1] == 89
+    assert len(long.pairs) == 0
+
+
+# The same numbers, wherever they come from
+
+OPTIONS = {
+    "n_samples": 3,
+    "burn_in": 1,
+    "n_chains": 2,
+    "n_draws": 9,
+    "pairs": SMALL,
+    "implicit_features": True,
+    "user_features": pd.DataFrame({"age": 20 + 7 * np.arange(40) % 41, "job": 20 * ["a", "b"]}),
+    "item_features": sp.random_array((30, 4), density=0.5, rng=np.random.default_rng(0)),
+    "verbose": False,
+}
+
+
+def bits(posterior):
+    arrays = [
+        (draw.U, draw.V, draw.priors[0].link.rated, draw.priors[1].root) for draw in posterior.draws
     ]
-    Y, λs = model.item_factors[asked].astype(float), np.full(f, first[0])
-    partner = model.implicit_factors[0] if s.implicit_features else np.zeros((1, f))
-    if s.bias:
-        Y, λs = np.c_[Y, np.ones(len(Y))], np.r_[λs, first[1]]
-        partner = np.c_[partner, np.zeros(len(partner))]
-    precision = Y.T @ Y + s.implicit_features * partner.T.astype(float) @ partner
-    return np.linalg.slogdet(precision + np.diag(λs) * max(n, 1) ** s.reg_exponent)[1]
+    frames = [posterior.pairs.to_numpy(), posterior.trace.to_numpy()]
+    return [array.tobytes() for array in (*sum(arrays, ()), *frames)]
 
 
-def assert_greedy(model, chosen, n_items, known, candidates, rounding=1e-10):
-    """Of those left, each has the largest determinant, to rounding, given those before it."""
-    left, asked = sorted({*candidates} - {*known}), [*known]
-    assert len(chosen) == min(n_items, len(left))
-    n = len(known) + len(chosen)
-    for item in chosen.tolist():
-        gains = [log_determinant(model, [*asked, j], n) for j in left]
-        assert gains[left.index(item)] == pytest.approx(max(gains), rel=rounding, abs=rounding)
-        left.remove(item)  # which fails for an item that may not be asked about, or has been
-        asked.append(item)
+@cache
+def serial():
+    return sample_factorization(SMALL, 3, rng=7, executor="serial", **OPTIONS)
 
 
-@each_model
-@pytest.mark.parametrize("known", [[], [5], [0, 6, 1, 29]], ids=len)
-def test_questions_of_every_model_are_a_greedy_search(variant, dtype, known):
-    model, rounding = fitted(variant, dtype), rounding_of(dtype, 1e-10, 1e-5)
-    with untouched(model):
-        chosen = most_informative_items(model, 6, items=known)
-    assert_greedy(model, chosen, 6, known, range(30), rounding)
-
-
-@given(
-    seed=st.integers(0, 10**6),
-    variant=st.sampled_from(list(VARIANTS)),
-    n_items=st.integers(1, 12),
-    n_known=st.integers(0, 5),
-    n_candidates=st.one_of(st.none(), st.integers(0, 10)),
+@pytest.mark.parametrize(
+    ("executor", "n_workers"),
+    [("serial", None), ("threads", 1), ("threads", 2), ("threads", 5), ("processes", 2)],
 )
-def test_some_items_only(seed, variant, n_items, n_known, n_candidates):
-    model, rng = fitted(variant), np.random.default_rng(seed)
-    known, candidates = rng.permutation(30)[:n_known], None
-    if n_candidates is not None:
-        candidates = rng.permutation(30)[:n_candidates]
-    chosen = most_informative_items(model, n_items, items=known, candidates=candidates)
-    assert_greedy(model, chosen, n_items, known, range(30) if candidates is None else candidates)
-    backwards = None if candidates is None else candidates[::-1]  # they are sets
-    again = most_informative_items(model, n_items, items=known[::-1].tolist(), candidates=backwards)
-    assert again.tolist() == chosen.tolist()
+def test_a_seed_gives_the_same_bits(executor, n_workers):
+    with untouched(SMALL):
+        again = sample_factorization(
+            SMALL, 3, rng=7, executor=executor, n_workers=n_workers, **OPTIONS
+        )
+    assert bits(again) == bits(serial())
 
 
-def test_five_by_default_and_never_one_twice():
-    model = fitted()
-    assert len(most_informative_items(model)) == 5
-    everything = most_informative_items(model, 10**9)
-    assert sorted(everything.tolist()) == list(range(30))
-    for options in ({"candidates": []}, {"items": range(30)}, {"candidates": [3], "items": 3}):
-        assert most_informative_items(model, **options).tolist() == []
+def test_a_dask_cluster_gives_the_same_bits():
+    distributed = pytest.importorskip("distributed")
+    quiet = {"dashboard_address": ":0", "silence_logs": 50, "processes": False}
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=2, **quiet) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        assert bits(sample_factorization(SMALL, 3, rng=7, executor=client, **OPTIONS)) == bits(
+            serial()
+        )
 
 
-def test_equally_informative_items_go_by_position():
-    model = model_of([[0, 1], [1, 0], [0, 1], [1, 0], [0, 0], [0, -1]], lambda_reg=1)
-    # gains of 1 for all but item 4; then 1/2 for the direction that has been asked about
-    assert most_informative_items(model, 6).tolist() == [0, 1, 2, 3, 5, 4]
-    assert most_informative_items(model, 2, candidates=[5, 3, 2]).tolist() == [2, 3]
+@pytest.mark.parametrize(
+    ("changes", "rounding"),
+    [({"executor": "readable"}, 1e-6), ({"dtype": np.float32}, 2e-2)],
+    ids=["readable", "float32"],
+)
+def test_other_rounding(changes, rounding):
+    again = sample_factorization(SMALL, 3, rng=7, **OPTIONS | changes)
+    for one, other in zip(again.draws, serial().draws, strict=True):
+        assert one.U.dtype == one.V.dtype == one.priors[0].root.dtype == changes.get("dtype", float)
+        close(one.U @ one.V.T, other.U @ other.V.T, rounding)
+    means = [posterior.pairs["mean"].to_numpy() for posterior in (again, serial())]
+    close(*means, rounding)
 
 
-def test_penalty_counts_the_questions_and_what_is_known():
-    """With p = 0.4 n: item 1 gains 4 / (4 + p), item 2 gains 1 / p, so p is above or under 4/3."""
-    V = [[2, 0], [2, 0], [0, 1], [0, 0]]
-    weighted = model_of(V, lambda_reg=0.4, reg_exponent=1)
-    first = [most_informative_items(weighted, n, items=[0])[0] for n in (1, 2, 3, 9)]
-    assert first == [2, 2, 1, 1]
-    assert most_informative_items(model_of(V, lambda_reg=0.4), items=[0])[0] == 2
+def test_generators_and_seeds():
+    rng = np.random.default_rng(7)
+    first, second = (sample_factorization(SMALL, 3, rng=rng, **OPTIONS) for _ in range(2))
+    assert bits(first) == bits(serial()) != bits(second)
+    unseeded = sample_factorization(SMALL, 3, **OPTIONS)
+    assert bits(unseeded) != bits(serial())
+    one, two = (predictions_of(serial())[chain] for chain in (0, 3))
+    assert abs(one - two).max() > 0.1  # chains have starts and numbers of their own
 
 
-def test_neither_users_nor_biases_of_items_matter():
-    model = fit(SMALL, "all", 4)
-    V = model.V.copy()
-    V[:, 5] += 9
-    other = model.replace(U=model.U * 7, V=V)
-    expected = most_informative_items(model, 6, items=[1, 2]).tolist()
-    assert most_informative_items(other, 6, items=[1, 2]).tolist() == expected
+@pytest.mark.parametrize("verbose", [True, False])
+def test_a_bar_if_wanted(verbose, capsys):
+    sample_factorization(SMALL, 1, n_samples=2, burn_in=1, n_chains=2, verbose=verbose)
+    out, err = capsys.readouterr()
+    assert out == "" and ("6/6" in err) == verbose and bool(err) == verbose
+
+
+# Ctrl-C
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Press Ctrl-C as a sweep begins, and look for what is left of the workers."""
+    sweep, popen, processes, n_sweeps = bayes._sweep, subprocess.Popen, [], [0]
+
+    def note(*args, **options):
+        processes.append(popen(*args, **options))
+        return processes[-1]
+
+    def sample(last, **options):
+        def counted(draw, rows, designs, solve, rng):
+            def solve_or_end(*args, **options):
+                n_sweeps[0] += 1
+                if n_sweeps[0] == 2 * last:  # in its second half-step
+                    signal.raise_signal(signal.SIGINT)
+                return solve(*args, **options)
+
+            return sweep(draw, rows, designs, solve_or_end, rng)
+
+        monkeypatch.setattr(bayes, "_sweep", counted)
+        options = {"burn_in": 2, "n_samples": 10**4, "rng": 0, "verbose": False} | options
+        return sample_factorization(SMALL, 2, pairs=SMALL, **options)
+
+    monkeypatch.setattr(parallel.subprocess, "Popen", note)
+    yield sample
+    assert not [one for one in threading.enumerate() if one.name.startswith("alsnb")]
+    assert all(process.returncode is not None for process in processes)
+    assert len(processes) in (0, 2)
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads", "processes"])
+def test_ctrl_c_keeps_what_is_drawn(interrupt, executor):
+    n_workers = None if executor == "serial" else 2
+    with pytest.warns(RuntimeWarning, match=r"interrupted: 4 samples are kept") as caught:
+        posterior = interrupt(7, n_draws=10**6, executor=executor, n_workers=n_workers)
+    assert caught[0].filename == __file__
+    assert len(posterior.draws) == 4 and len(posterior.trace) == 6
+    whole = sample_factorization(
+        SMALL, 2, n_samples=4, burn_in=2, pairs=SMALL, rng=0, verbose=False, executor="serial"
+    )
+    assert [d.U.tobytes() for d in posterior.draws] == [d.U.tobytes() for d in whole.draws]
+    pd.testing.assert_frame_equal(
+        posterior.pairs.drop(columns="r_hat"), whole.pairs.drop(columns="r_hat")
+    )
+    assert posterior.recommend(0, SMALL, 3)[0].shape == (3,)
+
+
+def test_ctrl_c_in_a_second_chain(interrupt):
+    with pytest.warns(RuntimeWarning, match="interrupted: 11 samples are kept"):
+        posterior = interrupt(16, n_samples=8, n_chains=2, n_draws=2)
+    assert len(posterior.draws) == 1 and posterior.pairs["r_hat"].notna().all()
+
+
+def test_ctrl_c_before_the_first_draw_comes_out(interrupt):
+    with pytest.raises(KeyboardInterrupt):
+        interrupt(3)
+
+
+# What is refused
+
+DENSE, NAN, EMPTY = np.ones((40, 30)), SMALL * np.nan, sp.csr_array((40, 30))
 
 
 @pytest.mark.parametrize(
     ("bad", "error", "message"),
     [
-        ({"n_items": 0}, ValueError, "n_items must be at least 1, got 0"),
-        ({"n_items": 2.5}, TypeError, "n_items must be a whole number, got 2.5"),
-        ({"items": [30]}, IndexError, r"items holds 30, but positions \(not ids\) are 0 to 29"),
-        ({"items": [1, 1]}, ValueError, "items holds a position twice"),
-        ({"candidates": [-1]}, IndexError, "candidates holds -1"),
-        ({"candidates": np.ones(30, bool)}, TypeError, "candidates must be whole numbers"),
-        ({"model": fitted().replace(V=fitted().V * np.nan)}, ValueError, "NaN or ∞"),
-        ({"model": fitted().replace(V=fitted().V * 1e200)}, ValueError, "too large"),
-        ({"model": model_of(np.ones((3, 2)), lambda_reg=1e-20), "items": [0]}, ValueError, "small"),
+        ({"R": DENSE}, TypeError, "R must be a two-dimensional SciPy sparse matrix, got ndarray"),
+        ({"R": NAN}, ValueError, "NaN"),
+        ({"R": EMPTY}, ValueError, "holds no ratings"),
+        ({"n_factors": 0}, ValueError, "n_factors must be at least 1, got 0"),
+        ({"n_samples": 1}, ValueError, "n_samples must be at least 2, got 1"),
+        ({"n_samples": 2.5}, TypeError, "n_samples must be a whole number, got 2.5"),
+        ({"burn_in": -1}, ValueError, "burn_in must be at least 0, got -1"),
+        ({"n_chains": 0}, ValueError, "n_chains must be at least 1"),
+        ({"n_draws": 0}, ValueError, "n_draws must be at least 1"),
+        ({"implicit_features": 2}, TypeError, "implicit_features must be True or False, got 2"),
+        ({"user_features": np.ones((39, 2))}, ValueError, "user_features: 39 rows for 40"),
+        (
+            {"item_features": "genres"},
+            TypeError,
+            "item_features must be a table or a sparse matrix",
+        ),
+        (
+            {"item_features": np.full((30, 1), np.nan)},
+            ValueError,
+            "item_features .* finite numbers",
+        ),
+        (
+            {"pairs": ([40], [0])},
+            IndexError,
+            r"users holds 40, but positions \(not ids\) are 0 to 39",
+        ),
+        ({"pairs": ([0], [-1])}, IndexError, "items holds -1"),
+        (
+            {"pairs": ([0, 1], [0])},
+            ValueError,
+            r"as many users as items, got shapes \(2,\) and \(1,\)",
+        ),
+        ({"pairs": (DENSE, DENSE)}, ValueError, "as many users as items"),
+        ({"pairs": (["u1"], ["i1"])}, TypeError, "users must be whole numbers"),
+        ({"pairs": 7}, TypeError, r"pairs must be \(users, items\) or a sparse matrix, got int"),
+        ({"pairs": SMALL.T}, ValueError, r"pairs have shape \(30, 40\) but R has \(40, 30\)"),
+        ({"clip": (5, 1)}, ValueError, "clip must be the lowest and the highest rating"),
+        ({"executor": "gpu"}, ValueError, "executor must be 'threads'"),
+        ({"n_workers": 0}, ValueError, "n_workers must be at least 1"),
+        ({"dtype": int}, ValueError, "dtype must be float32 or float64"),
     ],
 )
-def test_bad_input(bad, error, message):
+def test_samplers_that_cannot_be(bad, error, message):
     with pytest.raises(error, match=message):
-        most_informative_items(**{"model": fitted()} | bad)
+        sample_factorization(**{"R": SMALL, "n_factors": 2, "n_samples": 2, "verbose": False} | bad)

@@ -1,0 +1,335 @@
+"""What a posterior is asked: newcomers, lists, intervals, and what to ask a newcomer."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from helpers import SMALL, VARIANTS, close, each_model, fit, fitted, rounding_of, untouched
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+from test_bayes import (
+    K,
+    assert_moments,
+    dense_posterior,
+    draw_from_prior,
+    planted,
+    sampled,
+    serial,
+    strong_links,  # noqa: F401
+    tiny,
+)
+
+import alsnb
+from alsnb import Factorization, bayes
+from alsnb.bayes import most_informative_items
+
+# A newcomer
+
+
+def many_draws(parts=("rated", "given")):
+    """A posterior of one draw, so often that its newcomers show their distribution."""
+    _, rows, given = tiny()
+    draw = draw_from_prior(np.random.default_rng(8), rows, given, parts)
+    if "given" not in parts:
+        return replace(serial(), draws=2000 * [draw])
+    link = replace(draw.priors[0].link, columns=(("likes", "war"), ("likes", "art")))
+    return replace(
+        serial(), draws=2000 * [draw.with_prior("users", replace(draw.priors[0], link=link))]
+    )
+
+
+@pytest.mark.parametrize("likes", [None, "war|art"])
+@pytest.mark.parametrize("items", [[], [4], [5, 0, 1, 2]], ids=len)
+@pytest.mark.usefixtures("strong_links")
+def test_newcomers_are_normal_around_their_ridge_solution(items, likes):
+    posterior, ratings = many_draws(), [4, 1.5, 3, 2][: len(items)]
+    features = None if likes is None else {"likes": likes}
+    newcomer = posterior.fold_in((items, ratings), features=features, rng=0)
+    draw = posterior.draws[0]
+    link, mean = draw.priors[0].link, draw.priors[0].mean
+    mean = mean + (0 if likes is None else np.full(2, 0.5**0.5) @ link.given)
+    mean = mean + link.rated[items].sum(axis=0) / np.sqrt(max(len(items), 1))
+    mean, covariance = dense_posterior(draw, "users", (items, np.array(ratings)), mean)
+    X = np.array([one.U[0, :K] for one in newcomer.draws])
+    assert_moments(X, mean, covariance)
+    assert all(one.U.shape == (1, K + 2) for one in newcomer.draws)
+    again = posterior.fold_in((items, ratings), features=features, rng=np.random.default_rng(0))
+    assert again.draws[-1].U.tobytes() == newcomer.draws[-1].U.tobytes()
+
+
+def test_ratings_make_sure():
+    posterior, R = sampled(n_chains=2), planted()[0]
+    items, ratings = alsnb.rated_by(R, int(np.argmax(np.diff(R.indptr))))
+    stds = [
+        posterior.fold_in((items[:n], ratings[:n]), rng=0).predict(0)[1].mean() for n in (0, 5, 40)
+    ]
+    assert stds[0] > 1.5 * stds[1] and stds[1] > 1.5 * stds[2]
+    newcomer = posterior.fold_in((items, ratings), rng=0)
+    assert len(newcomer.pairs) == 0 and newcomer.noise == posterior.noise
+    unseen, _ = newcomer.recommend(0, R[[0]] * 0, 150)
+    assert sorted(unseen) == sorted(set(range(150)) - set(R[[0]].indices))
+
+
+# Lists and intervals
+
+
+def slow_list(posterior, user, R, top_n, by, level, candidates, draw):
+    """Score each item by itself, sort, and leave out."""
+    scored = []
+    for item in candidates:
+        x = [float(d.U[user] @ d.V[item]) for d in posterior.draws]
+        lower = np.mean(x) - norm.ppf(level) * np.std(x)
+        score = {"mean": np.mean(x), "lower": lower, "thompson": x[draw]}[by]
+        if item not in R[[user]].indices:
+            scored.append((-score, item))
+    best = sorted(scored)[:top_n]
+    return [item for _, item in best], [-score for score, _ in best]
+
+
+@pytest.mark.parametrize("candidates", [None, [3, 4, 29, 8]], ids=["all", "some"])
+@pytest.mark.parametrize(
+    ("by", "level"), [("mean", 0.9), ("lower", 0.9), ("lower", 0.6), ("thompson", 0.9)]
+)
+def test_lists_are_those_of_a_slow_loop(by, level, candidates, monkeypatch):
+    monkeypatch.setattr(bayes, "_BLOCK", 100)  # three users at a time
+    posterior, options = serial(), {"by": by, "level": level, "candidates": candidates}
+    which = np.random.default_rng(1).integers(len(posterior.draws), size=40)
+    items, scores = posterior.recommend(None, SMALL, 5, rng=1, **options)
+    assert items.shape == scores.shape == (40, 5)
+    for user in range(40):
+        best, values = slow_list(
+            posterior, user, SMALL, 5, by, level, candidates or range(30), which[user]
+        )
+        assert items[user].tolist() == best + [-1] * (5 - len(best))
+        close(scores[user, : len(best)], np.array(values))
+        assert (scores[user, len(best) :] == -np.inf).all()
+    some, _ = posterior.recommend([9, 2], SMALL, 5, rng=1, **options)
+    if by != "thompson":
+        assert some.tolist() == items[[9, 2]].tolist()
+    one, values = posterior.recommend(9, SMALL, 5, rng=1, **options)
+    assert one.tolist() == [item for item in some[0].tolist() if item >= 0]
+    assert len(values) == len(one)
+
+
+def test_lists_of_ties_and_of_nothing_left():
+    posterior = serial()
+    V = [np.tile(draw.V[[0]], (30, 1)) for draw in posterior.draws]
+    level = replace(
+        posterior, draws=[replace(d, V=v) for d, v in zip(posterior.draws, V, strict=True)]
+    )
+    assert level.recommend(5, SMALL, 4)[0].tolist() == [0, 1, 2, 3]  # who has rated nothing
+    full = sp.csr_array(np.ones((40, 30)))
+    items, scores = posterior.recommend([0, 1], full, 2)
+    assert items.tolist() == [[-1, -1]] * 2 and np.isneginf(scores).all()
+    assert [part.tolist() for part in posterior.recommend(0, full)] == [[], []]
+    assert posterior.recommend([], SMALL, 3)[0].shape == (0, 3)
+    assert posterior.recommend(0, SMALL, 10**9)[0].shape == (30 - len(SMALL[[0]].indices),)
+    first = {posterior.recommend(5, SMALL, 1, by="thompson", rng=k)[0][0] for k in range(20)}
+    assert len(first) > 1
+
+
+def test_intervals_are_quantiles_of_a_normal():
+    posterior = serial()
+    mean, std = posterior.predict([0, 1], [2, 3], clip=(0, 5))
+    noise = np.sqrt(np.mean([draw.noise**2 for draw in posterior.draws]))
+    for level in (0.1, 0.9, 0.999):
+        low, high = posterior.interval([0, 1], [2, 3], level, clip=(0, 5))
+        for bound, share in ((low, (1 - level) / 2), (high, (1 + level) / 2)):
+            close(norm.cdf(bound, mean, np.sqrt(std**2 + noise**2)), np.full(2, share))
+    assert posterior.predict(0, 3)[0].shape == () and posterior.predict([0, 1])[1].shape == (2, 30)
+
+
+# Questions, against a greedy search by dense determinants
+
+
+def model_of(V, **settings):
+    V = np.asarray(V, float)
+    return Factorization(np.ones((1, V.shape[1])), V, alsnb.ALS(V.shape[1], **settings))
+
+
+def log_determinant(model, asked, n):
+    """Of the precision of a user's factors once items are rated, n in all; averaged over draws."""
+    if isinstance(model, bayes.Posterior):
+        values = []
+        for draw in model.draws:
+            P, f = draw.priors[0].root @ draw.priors[0].root.T, draw.V.shape[1] - 3
+            Y = np.c_[draw.V[asked, :f], np.ones(len(asked))]
+            values.append(np.linalg.slogdet(P + Y.T @ Y / draw.noise**2)[1])
+        return np.mean(values)
+    s, f = model.settings, model.n_factors
+    λ, bias = (np.broadcast_to(λ, 2)[0] for λ in (s.lambda_reg, s.bias_reg or s.lambda_reg))
+    Y, λs = model.item_factors[asked].astype(float), np.full(f, λ)
+    if s.bias:
+        Y, λs = np.c_[Y, np.ones(len(Y))], np.r_[λs, bias]
+    return np.linalg.slogdet(Y.T @ Y + np.diag(λs) * max(n, 1) ** s.reg_exponent)[1]
+
+
+def assert_greedy(model, chosen, n_items, known, candidates, rounding=1e-10):
+    """Of those left, each has the largest determinant, to rounding, given those before it."""
+    left, asked = sorted({*candidates} - {*known}), [*known]
+    assert len(chosen) == min(n_items, len(left))
+    n = len(known) + len(chosen)
+    for item in chosen.tolist():
+        gains = [log_determinant(model, [*asked, j], n) for j in left]
+        assert gains[left.index(item)] == pytest.approx(max(gains), rel=rounding, abs=rounding)
+        left.remove(item)  # which fails for an item that may not be asked about, or has been
+        asked.append(item)
+
+
+@each_model
+@pytest.mark.parametrize("known", [[], [0, 6, 1, 29]], ids=len)
+def test_questions_of_every_model_are_a_greedy_search(variant, dtype, known):
+    model, rounding = fitted(variant, dtype), rounding_of(dtype, 1e-10, 1e-5)
+    with untouched(model):
+        chosen = most_informative_items(model, 6, items=known)
+    assert_greedy(model, chosen, 6, known, range(30), rounding)
+
+
+@pytest.mark.parametrize("known", [[], [0, 6, 1, 29]], ids=len)
+def test_questions_of_a_posterior_average_over_draws(known):
+    chosen = most_informative_items(serial(), 6, items=known)
+    assert_greedy(serial(), chosen, 6, known, range(30))
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    variant=st.sampled_from([*VARIANTS, "posterior"]),
+    n_items=st.integers(1, 12),
+    n_known=st.integers(0, 5),
+    n_candidates=st.one_of(st.none(), st.integers(0, 10)),
+)
+def test_some_items_only(seed, variant, n_items, n_known, n_candidates):
+    model = serial() if variant == "posterior" else fitted(variant)
+    rng, candidates = np.random.default_rng(seed), None
+    known = rng.permutation(30)[:n_known]
+    if n_candidates is not None:
+        candidates = rng.permutation(30)[:n_candidates]
+    chosen = most_informative_items(model, n_items, items=known, candidates=candidates)
+    assert_greedy(model, chosen, n_items, known, range(30) if candidates is None else candidates)
+    backwards = None if candidates is None else candidates[::-1]  # they are sets
+    again = most_informative_items(model, n_items, items=known[::-1].tolist(), candidates=backwards)
+    assert again.tolist() == chosen.tolist()
+
+
+def test_five_by_default_and_never_one_twice():
+    model = fitted()
+    assert len(most_informative_items(model)) == 5
+    everything = most_informative_items(model, 10**9)
+    assert sorted(everything.tolist()) == list(range(30))
+    for options in ({"candidates": []}, {"items": range(30)}, {"candidates": [3], "items": 3}):
+        assert most_informative_items(model, **options).tolist() == []
+
+
+def test_equally_informative_items_go_by_position():
+    model = model_of([[0, 1], [1, 0], [0, 1], [1, 0], [0, 0], [0, -1]], lambda_reg=1)
+    # gains of 1 for all but item 4; then 1/2 for the direction that has been asked about
+    assert most_informative_items(model, 6).tolist() == [0, 1, 2, 3, 5, 4]
+    assert most_informative_items(model, 2, candidates=[5, 3, 2]).tolist() == [2, 3]
+
+
+def test_penalty_counts_the_questions_and_what_is_known():
+    """With p = 0.4 n: item 1 gains 4 / (4 + p), item 2 gains 1 / p, so p is above or under 4/3."""
+    V = [[2, 0], [2, 0], [0, 1], [0, 0]]
+    weighted = model_of(V, lambda_reg=0.4, reg_exponent=1)
+    first = [most_informative_items(weighted, n, items=[0])[0] for n in (1, 2, 3, 9)]
+    assert first == [2, 2, 1, 1]
+    assert most_informative_items(model_of(V, lambda_reg=0.4), items=[0])[0] == 2
+
+
+def test_neither_users_nor_biases_of_items_matter():
+    model = fit(SMALL, "bias", 4)
+    V = model.V.copy()
+    V[:, 5] += 9
+    other = model.replace(U=model.U * 7, V=V)
+    expected = most_informative_items(model, 6, items=[1, 2]).tolist()
+    assert most_informative_items(other, 6, items=[1, 2]).tolist() == expected
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("method", "args", "options", "error", "message"),
+    [
+        ("predict", [40], {}, IndexError, "users holds 40"),
+        ("predict", [0, [30]], {}, IndexError, "items holds 30"),
+        (
+            "interval",
+            [0, 3, 90],
+            {},
+            ValueError,
+            "level must be between 0 and 1, such as 0.9, got 90",
+        ),
+        ("interval", [0, 3, 1], {}, ValueError, "level must be between 0 and 1"),
+        ("interval", [0, 3, 0], {}, ValueError, "level must be finite and positive, got 0"),
+        ("interval", [0, 3, "90%"], {}, TypeError, "level must be a number, got '90%'"),
+        (
+            "recommend",
+            [0, SMALL],
+            {"by": "best"},
+            ValueError,
+            "by must be one of 'mean', 'lower', 't",
+        ),
+        ("recommend", [0, SMALL], {"by": "lower", "level": 1}, ValueError, "level must be between"),
+        (
+            "recommend",
+            [0, SMALL.T],
+            {},
+            ValueError,
+            r"R has shape \(30, 40\), but the posterior is of",
+        ),
+        (
+            "recommend",
+            [0, np.ones((40, 30))],
+            {},
+            TypeError,
+            "R must be a two-dimensional SciPy sparse matrix",
+        ),
+        ("recommend", ["u1", SMALL], {}, TypeError, "users must be whole numbers"),
+        ("recommend", [[0, 0], SMALL], {}, ValueError, "users holds a position twice"),
+        ("recommend", [0, SMALL, 0], {}, ValueError, "top_n must be at least 1"),
+        ("recommend", [0, SMALL], {"candidates": [30]}, IndexError, "candidates holds 30"),
+        ("fold_in", [([30], [5])], {}, IndexError, "items holds 30"),
+        ("fold_in", [([1, 1], [5, 4])], {}, ValueError, "items holds a position twice"),
+        ("fold_in", [([1], [np.nan])], {}, ValueError, "ratings hold NaN"),
+        ("fold_in", [([1, 2], [5])], {}, ValueError, "items and ratings must be as many"),
+        (
+            "fold_in",
+            [SMALL[[0]]],
+            {},
+            TypeError,
+            r"ratings must be a pair \(items, ratings\), got csr",
+        ),
+        ("fold_in", [([], [])], {"features": {"height": 3}}, ValueError, "'height' is no feature"),
+        ("fold_in", [([], [])], {"features": np.ones((1, 2))}, TypeError, "must be a table"),
+    ],
+)
+def test_what_a_posterior_refuses(method, args, options, error, message):
+    with pytest.raises(error, match=message):
+        getattr(serial(), method)(*args, **options)
+
+
+def test_features_for_a_sampler_without():
+    with pytest.raises(ValueError, match="the sampler was given no features of users"):
+        sampled(n_chains=2).fold_in(([], []), features={"age": 3})
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        ({"n_items": 0}, ValueError, "n_items must be at least 1, got 0"),
+        ({"n_items": 2.5}, TypeError, "n_items must be a whole number, got 2.5"),
+        ({"items": [30]}, IndexError, r"items holds 30, but positions \(not ids\) are 0 to 29"),
+        ({"items": [1, 1]}, ValueError, "items holds a position twice"),
+        ({"candidates": [-1]}, IndexError, "candidates holds -1"),
+        ({"candidates": np.ones(30, bool)}, TypeError, "candidates must be whole numbers"),
+        ({"model": fitted("plain").replace(V=fitted("plain").V * np.nan)}, ValueError, "NaN or ∞"),
+        ({"model": fitted("plain").replace(V=fitted("plain").V * 1e200)}, ValueError, "too large"),
+        ({"model": model_of(np.ones((3, 2)), lambda_reg=1e-20), "items": [0]}, ValueError, "small"),
+    ],
+)
+def test_questions_that_cannot_be(bad, error, message):
+    with pytest.raises(error, match=message):
+        most_informative_items(**{"model": fitted("plain")} | bad)
