@@ -362,7 +362,7 @@ class Posterior:
             link = self.draws[0].priors[0].link
             if link is None or link.given is None:
                 raise ValueError("the sampler was given no features of users; leave them out")
-            features, _ = check_features(features, 1, "features", link)
+            features, _ = check_features(features, 1, "features", link, self.draws[0].V.dtype)
         rng, draws = np.random.default_rng(rng), []
         with open_executor("serial") as solve:
             for draw in self.draws:
