@@ -484,12 +484,15 @@ def plot_landscape(found, title: str, *, x="lambda_reg", y="n_factors", xlabel="
 
 def plot_choices(tables, title: str, *, by="lambda_reg", xlabel="λ",
                  ax: Axes | None = None) -> Axes:  # fmt: skip
-    """Validation error against one setting, a curve for each fold, with what each fold chooses."""
+    """Validation error against one setting, a curve for each fold, with what each fold chooses.
+
+    Where other settings vary as well, the curve is of the lowest error for each value.
+    """
     ax = _axes(ax, title, xlabel, "validation RMSE (stars)")
     for found in tables:
-        best = found.loc[found["validation_rmse"].idxmin()]
-        ax.plot(found[by], found["validation_rmse"], "-", color=ORANGE, lw=1, alpha=0.6)
-        ax.plot(best[by], best["validation_rmse"], "o", color=ORANGE, ms=6)
+        lowest = found.groupby(by)["validation_rmse"].min()
+        ax.plot(lowest.index, lowest, "-", color=ORANGE, lw=1, alpha=0.6)
+        ax.plot(lowest.idxmin(), lowest.min(), "o", color=ORANGE, ms=6)
     _log_ticks(ax, tables[0][by])
     return ax
 
@@ -519,6 +522,30 @@ def _spread(places, gap=13):
     middle = (np.maximum.accumulate(floor) + np.minimum.accumulate(floor[::-1])[::-1]) / 2
     spread[order] = middle + steps  # rises, as the lowest ascending and the highest both do
     return spread
+
+
+def plot_pulls(pulls: dict, title: str, *, start="", around=None,
+               ax: Axes | None = None) -> Axes:  # fmt: skip
+    """For each name, what a row of two factors is shrunk towards, and how far its ratings pull it.
+
+    `pulls` maps a name to (where it starts, where it ends); `start` labels the starts; `around`
+    holds rows for context.
+    """
+    ax = _axes(ax, title, "factor 0", "factor 1", (5, 4))
+    if around is not None:
+        ax.plot(*np.asarray(around)[:, :2].T, ".", color=GREY, ms=3, alpha=0.25, zorder=1)
+    for name, (first, last) in pulls.items():
+        ax.annotate("", last[:2], first[:2], zorder=2, arrowprops={
+            "arrowstyle": "-|>", "color": BLUE, "lw": 1.8, "shrinkA": 3, "shrinkB": 3})  # fmt: skip
+        ax.plot(*first[:2], "o", mfc="white", color=BLUE, ms=8, mew=2)
+        ax.plot(*last[:2], "o", color=BLUE, ms=8)
+        ax.annotate(start, first[:2], (10, 0), textcoords="offset points", va="center",
+                    bbox=_BEHIND)  # fmt: skip
+        below = last[1] < first[1]
+        ax.annotate(name, last[:2], (0, -9 if below else 9), textcoords="offset points",
+                    ha="center", va="top" if below else "bottom", color=BLUE, weight="bold",
+                    bbox=_BEHIND)  # fmt: skip
+    return ax
 
 
 def plot_protocol(n_folds: int = 5, *, ax: Axes | None = None) -> Axes:

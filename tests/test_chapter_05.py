@@ -19,8 +19,8 @@ AT_MOST = {  # stars: test RMSE, mean of the five folds
     "ν = 1, 10 factors": 0.925,
     "… and biases": 0.919,
     "… and ν = ½": 0.912,
-    "… and what was rated": 0.899,
-    "… mean of 3 starts": 0.897,
+    "… and what was rated": 0.884,
+    "… mean of 3 starts": 0.883,
 }
 
 
@@ -53,6 +53,9 @@ def test_rungs_reach_their_errors(scores):
     )
     for *folds, mean in scores.values():
         assert np.isclose(np.mean(folds), mean, atol=0.001)
+    assert scores["… and what was rated"][0] <= 0.892  # u1, which papers report
+    starts, single = scores["… mean of 3 starts"], scores["… and what was rated"]
+    assert all(a < b for a, b in zip(starts, single, strict=True))
 
 
 def test_readme_has_the_error_of_the_chapter(scores):
@@ -82,11 +85,17 @@ def test_stored_search_is_that_of_its_script():
     assert set(table["rung"]) == set(search.SEARCHES)
 
 
-def test_a_row_of_the_search_found_again():
+@pytest.mark.parametrize(
+    ("rung", "where"),
+    [("plain", {"lambda_reg": 2}), ("features", {"lambda_reg": 1.8, "implicit_reg": 40})],
+)
+def test_a_row_of_the_search_found_again(rung, where):
     search = load("search")
-    grid = {"lambda_reg": [2], "n_factors": [2]}
-    again = search.search(grid, {}, search.make_parts()).iloc[0]
-    row = pd.read_csv(search.TABLE).query("rung == 'plain' and lambda_reg == 2 and n_factors == 2")
+    where = where | {"n_factors": 2}
+    grid = {name: [value] for name, value in where.items()}
+    again = search.search(grid, search.SEARCHES[rung][1], search.make_parts()).iloc[0]
+    table = pd.read_csv(search.TABLE)
+    row = table[(table["rung"] == rung) & (table[list(where)] == where).all(axis=1)]
     assert row["n_iterations"].item() == again["n_iterations"]
     assert np.isclose(row["validation_rmse"].item(), again["validation_rmse"], atol=1e-4)
 

@@ -85,6 +85,7 @@ DRAWINGS = {
         pd.DataFrame({"a": [1.0, 2.0], "b": [2.0, 1.0]}, ["few", "many"]),
         "They cross",
     ),
+    "plot_pulls": ({"Ann": ([0, 0], [0.3, 0.1]), "Bo": ([0, 0], [-0.1, -0.4])}, "Apart"),
     "plot_protocol": (),
     "plot_rungs": (SCORES,),
     "plot_gifts": (
@@ -565,6 +566,26 @@ def test_choices_are_the_lowest_of_each_fold():
     for table, curve, dot in zip(tables, curves[::2], curves[1::2], strict=True):
         np.testing.assert_array_equal(curve, table[["lambda_reg", "validation_rmse"]])
         np.testing.assert_array_equal(dot, [[1, table["validation_rmse"].min()]])
+
+
+def test_choices_are_the_lowest_over_other_settings():
+    curve, dot = lines(plotting.plot_choices([FOUND], "t"))
+    lowest = FOUND.query("n_factors == 5")  # for each λ
+    np.testing.assert_array_equal(curve, lowest[["lambda_reg", "validation_rmse"]])
+    np.testing.assert_array_equal(dot, [[1, 1]])
+
+
+def test_pulls_go_from_rings_to_dots():
+    pulls, around = DRAWINGS["plot_pulls"][0], np.eye(4)
+    ax = plotting.plot_pulls(pulls, "t", start="zero", around=around)
+    cloud, *marks = lines(ax)
+    np.testing.assert_array_equal(cloud, around[:, :2])
+    wanted = [[end] for pair in pulls.values() for end in pair]
+    np.testing.assert_array_equal(marks, wanted)
+    assert [line.get_markerfacecolor() == "white" for line in ax.get_lines()[1::2]] == [True] * 2
+    named = {text.get_text(): tuple(text.xy) for text in ax.texts}
+    assert named.pop("zero") == (0, 0) and named.pop("") == (-0.1, -0.4)  # the last arrow's head
+    assert named == {name: tuple(end) for name, (_, end) in pulls.items()}
 
 
 def test_groups_are_lines_labelled_at_their_ends():
