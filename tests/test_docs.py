@@ -162,8 +162,8 @@ def test_imports_have_no_cycle_and_are_at_most_five_deep():
 
 QUIET_IMPORT = """
 import socket, warnings
-import matplotlib, matplotlib.pyplot, numba, numpy, pandas, pooch, scipy.special  # have their own
-import threadpoolctl, tqdm
+import matplotlib, matplotlib.pyplot, numba, numpy, pandas, pooch  # have their own
+import scipy.sparse, scipy.special, threadpoolctl, tqdm
 
 class NoSocket(socket.socket):
     def __init__(self, *args, **options):
