@@ -1145,7 +1145,9 @@ def plot_genre_arrows(points, arrows, named: dict, *, ax: Axes | None = None) ->
     return ax
 
 
-def plot_pairs(before, after, title: str, *, xlabel="", ylabel="", ax: Axes | None = None) -> Axes:
+def plot_pairs(
+    before, after, title: str, xlabel: str, ylabel: str, *, ax: Axes | None = None
+) -> Axes:
     """Errors of the same things by two models, a dot each; below the line the second is better."""
     ax = _axes(ax, title, xlabel, ylabel, (5.6, 5))
     low, high = np.min([before, after]) - 0.05, np.max([before, after]) + 0.05

@@ -101,6 +101,14 @@ DRAWINGS = {
         "The second waits for the first",
     ),
     "plot_ladder": ({"slow": 0.4, "quick": 0.005}, "Twice"),
+    "plot_prior_means": (Y[:, :2], RATINGS, {"zero": [0.0, 0.0], "Ann": [9.0, 1.0]}, 1.0),
+    "plot_four_steps": ([9.0, 8.0, 7.5, 7.5, 5.0],),
+    "plot_genre_arrows": (
+        np.array([[1.0, 2.0], [-1.0, 0.5], [3.0, -1.0]]),
+        pd.DataFrame([[0.1, 0.0], [0.0, -0.2]], ["Horror", "War"]),
+        {"Alien": 2},
+    ),
+    "plot_pairs": ([1.0, 1.2, 0.9], [0.9, 1.1, 1.0], "Mostly better", "one", "two"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import ipywidgets as ipw
@@ -44,7 +45,8 @@ def find_rows(
     """
     features = None
     if not known:
-        model = model.replace(links=None)
+        settings = replace(model.settings, implicit_features=False)
+        model = model.replace(links=None, settings=settings)
     elif len(liked):
         features = np.zeros((1, len(model.link("users").given)))
         features[0, list(liked)] = 1 / np.sqrt(len(liked))  # of length 1, as the others
@@ -167,6 +169,8 @@ class Newcomer(Widget):
             raise ValueError("the model must have implicit_features and user_features")
         columns = check_positions("genres", [*genres.values()], len(link.given))
         movies = check_positions("movies", movies, len(model.V))
+        if not len(movies):
+            raise ValueError("movies must be some that can be clicked, got none")
         self._model, self._genres = model, dict(zip(genres, columns.tolist(), strict=True))
         enough = count_ratings(ratings)[1] >= ENOUGH
         enough[movies] = True
