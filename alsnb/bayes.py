@@ -22,7 +22,7 @@ from scipy.linalg import eigh, solve_triangular
 from scipy.special import ndtri
 from tqdm import tqdm
 
-from .als import check_executor, start_model
+from .als import DivergenceError, check_executor, start_model
 from .features import Link, check_features, sum_rated, unit_rows
 from .metrics import check_clip
 from .model import ALS, SIDES, Factorization, one_row, top_items
@@ -62,6 +62,15 @@ class Prior:
         B, of what was rated and of given features.
     strengths : dict
         β of each part of B, whose rows are N(0, (β P)⁻¹).
+
+    Examples
+    --------
+    >>> prior = Prior(np.zeros(2), np.array([[2.0, 0.0], [1.0, 1.0]]), None, {})
+    >>> x = np.array([[1.0, 2.0]])
+    >>> prior.whiten(x)
+    array([[4., 2.]])
+    >>> prior.unwhiten(prior.whiten(x))
+    array([[1., 2.]])
     """
 
     mean: np.ndarray
@@ -80,7 +89,7 @@ class Prior:
 
     def unwhiten(self, X):
         """Back again: ``X root⁻¹``."""
-        return solve_triangular(self.root, X.T, lower=True, trans=1).T
+        return solve_triangular(self.root, X.T, lower=True, trans=1, check_finite=False).T
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +105,15 @@ class Draw:
         Standard deviation of a rating's noise, 1/√α, in stars.
     priors : tuple of Prior
         Of users, and of items.
+
+    Examples
+    --------
+    >>> from alsnb import make_low_rank_ratings
+    >>> R, _, _ = make_low_rank_ratings(noise=0.5, rng=0)
+    >>> posterior = sample_factorization(R, 2, n_samples=20, burn_in=10, rng=0, verbose=False)
+    >>> draw = posterior.draws[0]
+    >>> draw.U.shape, draw.V.shape, draw.solved("users").shape
+    ((60, 5), (40, 5), (60, 3))
     """
 
     U: np.ndarray
@@ -123,15 +141,13 @@ class Draw:
         Y, bias = (self.V, self.V[:, f + 1]) if side == "users" else (self.U, self.U[:, f])
         # x = root⁻ᵀ ξ and y·x = (root⁻¹ y)·ξ, where ξ has the prior covariance I
         Z = np.column_stack([Y[:, :f], np.ones(len(Y), Y.dtype)])
-        Z = np.ascontiguousarray(solve_triangular(prior.root, Z.T, lower=True).T)
-        variance = self.noise**2
-        penalties = np.full(len(rows.indptr) - 1, variance)
+        Z = solve_triangular(prior.root, Z.T, lower=True, check_finite=False).T
         return Equation(
             rows.indptr,
             rows.indices.astype(np.int32, copy=False),
             rows.data.astype(Y.dtype, copy=False),
-            Z,
-            penalties,
+            np.ascontiguousarray(Z),
+            np.full(len(rows.indptr) - 1, self.noise**2),
             offsets=bias + Y.dtype.type(self.U[0, -1]),
             prior=prior.whiten(prior_means),
             noise=None if noise is None else Y.dtype.type(self.noise) * noise,
@@ -470,6 +486,8 @@ def sample_factorization(
     ------
     IndexError, TypeError, ValueError
         If an argument is of the wrong kind or out of range.
+    DivergenceError
+        If ratings or features are so large that samples overflow.
     RuntimeError
         If a worker process or a Dask worker dies.
     KeyboardInterrupt
@@ -624,8 +642,10 @@ def _sweep(draw: Draw, rows: dict, designs: dict, solve: Callable, rng) -> tuple
         noise = _normal(rng, X.shape, X.dtype)
         X, squares = solve(draw.equation(side, rows[side], means, noise), residuals=side == "items")
         draw = draw.with_rows(side, draw.assemble(side, X))
-    # α | residuals ~ Γ(shape + n/2, rate + Σ residual² / 2)
     total, n_ratings, (shape, rate) = squares.sum(), rows["users"].nnz, PRECISION
+    if not np.isfinite(total):
+        raise DivergenceError("the samples are not finite; check the scale of features and ratings")
+    # α | residuals ~ Γ(shape + n/2, rate + Σ residual² / 2)
     precision = rng.gamma(shape + n_ratings / 2, 1 / (rate + total / 2))
     return replace(draw, noise=float(1 / np.sqrt(precision))), float(np.sqrt(total / n_ratings))
 
@@ -729,7 +749,10 @@ def _designs(link, rows, columns, n_workers) -> dict:
 def _design(F, forward, backward) -> _Design:
     (n, m), eigen = F.shape, None
     if min(n, m) <= DIRECT:
-        eigen = eigh((F @ F.T if n < m else F.T @ F).toarray().astype(float))
+        gram = (F @ F.T if n < m else F.T @ F).toarray().astype(float)
+        if not np.isfinite(gram).all():
+            raise ValueError("the features are too large: their squares overflow")
+        eigen = eigh(gram)
     diagonal = F.power(2).sum(axis=0)[:, None]
     return _Design(forward, backward, diagonal, n / m, eigen)
 

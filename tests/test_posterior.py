@@ -247,6 +247,8 @@ DENSE = np.ones((40, 30))
         ({"R": DENSE}, TypeError, "R must be a two-dimensional SciPy sparse matrix, got ndarray"),
         ({"R": SMALL * np.nan}, ValueError, "NaN"),
         ({"R": sp.csr_array((40, 30))}, ValueError, "holds no ratings"),
+        ({"R": SMALL * 1e200}, alsnb.DivergenceError, "check the scale of features and ratings"),
+        ({"item_features": np.full((30, 1), 1e200)}, ValueError, "the features are too large"),
         ({"n_factors": 0}, ValueError, "n_factors must be at least 1, got 0"),
         ({"n_samples": 1}, ValueError, "n_samples must be at least 2, got 1"),
         ({"n_samples": 2.5}, TypeError, "n_samples must be a whole number, got 2.5"),
