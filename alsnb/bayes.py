@@ -20,6 +20,7 @@ import pandas as pd
 import scipy.sparse as sp
 from scipy.linalg import eigh, solve_triangular
 from scipy.special import ndtri
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from .als import DivergenceError, check_executor, start_model
@@ -38,14 +39,16 @@ from .ratings import (
     check_rows,
     rows_of,
 )
-from .ridge import Equation
+from .ridge import Equation, solve_rows
 
 WHICH = ("mean", "lower", "thompson")
 DIRECT = 1000  # with so many rows or columns at most, links are solved for directly
 MEAN_WEIGHT = 2.0  # β₀: the mean of a side's rows is N(0, (β₀ P)⁻¹), their precision P is W(I, k)
 STRENGTH = 1.0, 1e-3  # shape and rate of β's Gamma prior; of each part of a link
 PRECISION = 0.5, 0.5  # the same of α
-_BLOCK = 2**20  # scores at a time, in recommendations to many
+_BLOCK = 2**16  # scores at a time, in recommendations to many: they stay in a core's cache
+# BLAS may have threads of its own, from which products as small as these gain nothing.
+_one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,6 +267,7 @@ class Posterior:
         mean, std = self.predict(users, items, clip=clip)
         return interval(mean, std, self.noise, level)
 
+    @_one_thread
     def recommend(
         self,
         users,
@@ -339,6 +343,7 @@ class Posterior:
             return items[0][found], scores[0][found]
         return items, scores
 
+    @_one_thread
     def fold_in(self, ratings, *, features=None, rng=None) -> Posterior:
         """The posterior of a newcomer, whose factors are drawn once for each draw.
 
@@ -380,12 +385,10 @@ class Posterior:
                 raise ValueError("the sampler was given no features of users; leave them out")
             features, _ = check_features(features, 1, "features", link, self.draws[0].V.dtype)
         rng, draws = np.random.default_rng(rng), []
-        with open_executor("serial") as solve:
-            for draw in self.draws:
-                means = draw.priors[0].means(row, features)
-                noise = _normal(rng, means.shape, float)
-                X, _ = solve(draw.equation("users", row, means, noise))
-                draws.append(draw.with_rows("users", draw.assemble("users", X)))
+        for draw in self.draws:
+            means = draw.priors[0].means(row, features)
+            X = solve_rows(draw.equation("users", row, means, _normal(rng, means.shape, float)))
+            draws.append(draw.with_rows("users", draw.assemble("users", X)))
         return replace(self, draws=draws, pairs=self.pairs[:0])
 
 
@@ -783,6 +786,7 @@ def _ratio(x, y):
     return np.divide(x, y, out=np.zeros_like(x), where=y > 0)
 
 
+@_one_thread
 @np.errstate(over="ignore", invalid="ignore")  # what overflows is an error
 def most_informative_items(
     model: Factorization | Posterior, n_items: int = 5, *, items=(), candidates=None
