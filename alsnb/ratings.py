@@ -80,8 +80,13 @@ class Ratings:
             raise ValueError(f"{sizes} do not fit {R.shape[1]} items and {R.nnz} ratings")
         for name, ids in (("user_table", self.user_ids), ("item_table", self.item_ids)):
             about = getattr(self, name)
-            if about is not None and not about.index.equals(pd.Index(ids)):
-                object.__setattr__(self, name, about.reindex(ids))
+            if about is None or about.index.equals(pd.Index(ids)):
+                continue
+            if not about.index.is_unique or not about.index.isin(ids).any():
+                raise ValueError(
+                    f"{name} must be indexed by id, each once; see DataFrame.set_index"
+                )
+            object.__setattr__(self, name, about.reindex(ids))
         if self.scale is None:
             object.__setattr__(self, "scale", (float(R.data.min()), float(R.data.max())))
         low, high = self.scale

@@ -354,7 +354,9 @@ def planted(seed, choosy=2, n_users=300, n_items=120, n_ratings=8):
     rng = np.random.default_rng(seed)
     U, V = rng.normal(size=(n_users, 2)), rng.normal(size=(n_items, 2))
     taste = U @ V.T
-    chosen = np.argsort(-choosy * taste - rng.gumbel(size=taste.shape), axis=1)[:, :n_ratings].ravel()
+    chosen = np.argsort(-choosy * taste - rng.gumbel(size=taste.shape), axis=1)[
+        :, :n_ratings
+    ].ravel()
     users = np.repeat(np.arange(n_users), n_ratings)
     stars = taste[users, chosen] + rng.normal(size=len(users))
     return sp.coo_array((stars, (users, chosen)), shape=taste.shape).tocsr(), V

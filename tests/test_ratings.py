@@ -259,6 +259,8 @@ MISFITS = {
     "titles": {"titles": np.array(["a"])},
     "rows": {"table": TIMED.iloc[:1]},
     "pairs": {"table": TIMED.assign(user_id=1)},
+    "ids": {"item_table": pd.DataFrame({"year": [1990]}, index=["no id"])},
+    "ids twice": {"user_table": pd.DataFrame({"age": [1, 2, 3]}, index=[1, 2, 2])},
 }
 
 
@@ -582,6 +584,25 @@ def test_a_grown_model_keeps_whose_rows_are_whose(tmp_path):
         ratings.with_matrix(R)
     with pytest.raises(TypeError, match=r"got csr_array; .* ratings.with_matrix\(R\)"):
         model.save(path, R)
+
+
+def test_what_is_known_of_users_and_items_stands_in_the_order_of_R():
+    """So that it can be given to a fit as it is, as features."""
+    table = pd.DataFrame({"user_id": list("bbc"), "item_id": [7, 9, 9], "rating": [1.0, 5.0, 3.0]})
+    users = pd.DataFrame({"age": [50, 25, 30]}, index=list("cab"))
+    items = pd.DataFrame({"genres": ["War", "Art"]}, index=[9, 7])
+    ratings = Ratings.from_table(table, user_table=users, item_table=items)
+    assert ratings.user_table["age"].to_dict() == {"b": 30, "c": 50}
+    assert ratings.item_table.index.tolist() == ratings.item_ids.tolist() == [7, 9]
+    assert users.index.tolist() == list("cab")  # the caller's own
+    settings, known = alsnb.ALS(2), {"item_features": ratings.item_table}
+    model = settings.fit(ratings, 2, user_features=ratings.user_table, **known, verbose=False)
+    assert model.feature_effects("users").index.tolist() == ["age 30", "age 50"]
+    model, R = model.append(([0], [4.0]), ratings, features={"age": 25})
+    grown = ratings.with_matrix(R, user_ids=["a"])
+    assert grown.user_table["age"].fillna(0).tolist() == [30, 50, 0]  # of whom it knows nothing
+    refit = settings.fit(grown, 2, user_features=grown.user_table, **known, verbose=False)
+    assert refit.feature_effects("users").index.tolist() == ["age 30", "age 50"]
 
 
 def test_options_that_there_are_not_are_refused_first():
