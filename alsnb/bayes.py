@@ -345,26 +345,27 @@ class Posterior:
 
     @_one_thread
     def fold_in(self, ratings, *, features=None, rng=None) -> Posterior:
-        """The posterior of a newcomer, whose factors are drawn once for each draw.
+        """The posterior of newcomers, whose factors are drawn once for each draw.
 
         Parameters
         ----------
-        ratings : (items, ratings)
-            What the newcomer has rated; perhaps nothing.
-        features : dict, DataFrame or matrix of one row, optional
-            What else is known, of the kind that the sampler was given.
+        ratings : (items, ratings), or scipy.sparse array or matrix, shape (n_rows, n_items)
+            What one newcomer has rated, or many; perhaps nothing.
+        features : dict, DataFrame or matrix, optional
+            What else is known, of the kind that the sampler was given, in the same order.
         rng : int, numpy.random.Generator or None
 
         Returns
         -------
         Posterior
-            Of one user, at position 0: ``.predict(0)``, ``.interval(0)``. It has no pairs.
+            Of these users only; one alone has position 0, ``.predict(0)``, ``.interval(0)``. It has
+            no pairs.
 
         Raises
         ------
         IndexError, TypeError, ValueError
-            If items are not distinct positions, ratings are not as many finite numbers, or features
-            are not those of the sampler.
+            If items are not distinct positions, ratings are not as many finite numbers, a matrix
+            has not a column for each item, or features are not those of the sampler.
 
         Examples
         --------
@@ -375,19 +376,27 @@ class Posterior:
         >>> newcomer.predict(0)[0].shape
         (40,)
         """
-        if not isinstance(ratings, tuple) or len(ratings) != 2:
+        n_items = len(self.draws[0].V)
+        if isinstance(ratings, tuple) and len(ratings) == 2:
+            rows = one_row(*check_row("items", *ratings, n_items))
+        elif sp.issparse(ratings):
+            rows = check_ratings(ratings, "ratings", empty=True)
+            if rows.shape[1] != n_items:
+                raise ValueError(f"ratings have {rows.shape[1]} columns for {n_items} items")
+        else:
             kind = type(ratings).__name__
-            raise TypeError(f"ratings must be a pair (items, ratings), got {kind}")
-        row = one_row(*check_row("items", *ratings, len(self.draws[0].V)))
+            what = "a pair (items, ratings) or a sparse matrix"
+            raise TypeError(f"ratings must be {what}, got {kind}")
+        n_rows = len(rows.indptr) - 1
         if features is not None:
             link = self.draws[0].priors[0].link
             if link is None or link.given is None:
                 raise ValueError("the sampler was given no features of users; leave them out")
-            features, _ = check_features(features, 1, "features", link, self.draws[0].V.dtype)
+            features, _ = check_features(features, n_rows, "features", link, self.draws[0].V.dtype)
         rng, draws = np.random.default_rng(rng), []
         for draw in self.draws:
-            means = draw.priors[0].means(row, features)
-            X = solve_rows(draw.equation("users", row, means, _normal(rng, means.shape, float)))
+            means = draw.priors[0].means(rows, features)
+            X = solve_rows(draw.equation("users", rows, means, _normal(rng, means.shape, float)))
             draws.append(draw.with_rows("users", draw.assemble("users", X)))
         return replace(self, draws=draws, pairs=self.pairs[:0])
 

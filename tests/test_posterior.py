@@ -56,6 +56,19 @@ def test_newcomers_are_normal_around_their_ridge_solution(items, likes):
     assert again.draws[-1].U.tobytes() == newcomer.draws[-1].U.tobytes()
 
 
+def test_many_newcomers_are_what_each_is_alone(monkeypatch):
+    posterior, R = sampled(), planted()[0]
+    monkeypatch.setattr(bayes, "_normal", lambda rng, shape, dtype: np.zeros(shape, dtype))
+    rows = sp.vstack([R[[7]], 0 * R[[7]], R[[2]]]).tocsr()
+    rows.eliminate_zeros()
+    together = posterior.fold_in(rows)
+    assert len(together.draws) == len(posterior.draws) and len(together.pairs) == 0
+    for k in range(3):
+        alone = posterior.fold_in(alsnb.rated_by(rows, k))
+        for one, many in zip(alone.draws, together.draws, strict=True):
+            close(many.U[k], one.U[0], 1e-9)
+
+
 def test_ratings_make_sure():
     posterior, R = sampled(), planted()[0]
     items, ratings = alsnb.rated_by(R, int(np.argmax(np.diff(R.indptr))))
@@ -301,7 +314,8 @@ def test_samplers_that_cannot_be(bad, error, message):
         (lambda p: p.fold_in(([1, 1], [5, 4])), ValueError, "items holds a position twice"),
         (lambda p: p.fold_in(([1], [np.nan])), ValueError, "ratings hold NaN"),
         (lambda p: p.fold_in(([1, 2], [5])), ValueError, "items and ratings must be as many"),
-        (lambda p: p.fold_in(SMALL[[0]]), TypeError, r"a pair \(items, ratings\), got csr"),
+        (lambda p: p.fold_in(DENSE), TypeError, r"\(items, ratings\) or a sparse matrix, got nd"),
+        (lambda p: p.fold_in(SMALL.T), ValueError, "ratings have 40 columns for 30 items"),
         (lambda p: p.fold_in(([], []), features={"cm": 9}), ValueError, "'cm' is no feature"),
         (lambda p: p.fold_in(([], []), features=DENSE), TypeError, "must be a table"),
         (
