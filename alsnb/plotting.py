@@ -987,12 +987,13 @@ def plot_premiere(lists: dict, n_users: int, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_newcomers(ks, curves: dict, title: str, *, ax: Axes | None = None) -> Axes:
-    """Mean error of newcomers over how many ratings of theirs are known.
+def plot_newcomers(ks, curves: dict, title: str, *, xlabel="ratings known of a newcomer",
+                   ylabel="RMSE on 20 others (stars)", ax: Axes | None = None) -> Axes:  # fmt: skip
+    """Mean error of newcomers over how many ratings of theirs are known, or the like.
 
     `curves` maps a label to (mean, standard error of the difference from the first curve).
     """
-    ax = _axes(ax, title, "ratings known of a newcomer", "RMSE on 20 others (stars)", (7.2, 3.8))
+    ax = _axes(ax, title, xlabel, ylabel, (7.2, 3.8))
     for (label, (mean, spread)), colour in zip(curves.items(), (GREY, GREEN, ORANGE), strict=False):
         ax.plot(ks, mean, "o-", color=colour, ms=4)
         ax.fill_between(ks, mean - spread, mean + spread, color=colour, alpha=0.2, lw=0)
@@ -1160,6 +1161,172 @@ def plot_pairs(
     ):
         ax.text(x, y, text, ha=ha, color=GREY, size=12, transform=ax.transAxes)
     ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    return ax
+
+
+# How sure it is
+
+
+def ellipse(mean, covariance, level: float = 0.9) -> np.ndarray:
+    """Points (73, 2) around the smallest region that holds a normal pair with probability `level`.
+
+    Examples
+    --------
+    >>> points = ellipse([0, 0], np.diag([4.0, 1.0]), level=0.9)
+    >>> np.abs(points).max(axis=0).round(2)  # 2.15 standard deviations
+    array([4.29, 2.15])
+    """
+    angle = np.linspace(0, 2 * np.pi, 73)
+    circle = np.sqrt(-2 * np.log(1 - level)) * np.column_stack([np.cos(angle), np.sin(angle)])
+    return mean + circle @ np.linalg.cholesky(covariance).T
+
+
+def plot_bets(draws: dict, title: str, *, level: float = 0.9, ax: Axes | None = None) -> Axes:
+    """What many models predict for some movies: a dot each, with mean and interval below.
+
+    `draws` maps a label to predictions in stars.
+    """
+    ax = _axes(ax, title, "predicted stars; each dot is one model", "", (7.6, 1 + 1.5 * len(draws)))
+    width = 0.045
+    bins = [np.round(np.asarray(values) / width) for values in draws.values()]
+    step = 0.8 / max(np.unique(one, return_counts=True)[1].max() for one in bins)
+    for row, (label, values) in enumerate(draws.items()):
+        colour, base, seen = (PURPLE, ORANGE, GREEN)[row % 3], len(draws) - 1 - row, {}
+        places = []
+        for place in bins[row].tolist():
+            seen[place] = seen.get(place, 0) + 1
+            places.append((place * width, base + step * seen[place]))
+        ax.plot(*np.array(places).T, "o", ms=3.4, color=colour, alpha=0.8, mew=0)
+        low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+        ax.plot([low, high], [base, base], color=colour, lw=3, solid_capstyle="butt")
+        ax.plot(np.mean(values), base, "o", color="black", ms=6)
+        ax.text(0.01, base + 0.7, label, color=colour, weight="bold",
+                transform=ax.get_yaxis_transform())  # fmt: skip
+    ax.set(yticks=[], ylim=(-0.2, len(draws)))
+    ax.xaxis.set_major_locator(plt.MultipleLocator(0.5))
+    ax.spines["left"].set_visible(False)
+    return ax
+
+
+def plot_bell_curves(curves: dict, title: str, *, xlabel="value", ax: Axes | None = None) -> Axes:
+    """Bell curves, filled and labelled at their tops; `curves` maps a label to (mean, std)."""
+    ax = _axes(ax, title, xlabel, "", (7.2, 3.2))
+    low = min(mean - 3.2 * std for mean, std in curves.values())
+    high = max(mean + 3.2 * std for mean, std in curves.values())
+    x = np.linspace(low, high, 400)
+    for (label, (mean, std)), colour in zip(curves.items(), (GREY, ORANGE, BLUE), strict=False):
+        y = np.exp(-((x - mean) ** 2) / (2 * std**2)) / std
+        ax.plot(x, y, color=colour, lw=2)
+        ax.fill_between(x, y, color=colour, alpha=0.15, lw=0)
+        ax.annotate(label, (mean, 1 / std), (0, 5), textcoords="offset points", color=colour,
+                    ha="center")  # fmt: skip
+    ax.set(yticks=[], ylim=(0, 1.14 / min(std for _, std in curves.values())), xlim=(low, high))
+    ax.spines["left"].set_visible(False)
+    return ax
+
+
+def plot_belief(Y, r, noise: float, spread: float, *, axes=None) -> np.ndarray:
+    """Prior × likelihood = posterior of a row with two factors, as clouds over the plane."""
+    if axes is None:
+        axes = plt.subplots(1, 3, figsize=(10.4, 3.7), layout="constrained", sharey=True)[1]
+    Y, r, reach = np.atleast_2d(Y), np.atleast_1d(r), 3.1 * spread
+    grid = np.stack(np.meshgrid(*2 * [np.linspace(-reach, reach, 241)]), -1)
+    prior = np.exp(-(grid**2).sum(-1) / (2 * spread**2))
+    likelihood = np.exp(-((grid @ Y.T - r) ** 2).sum(-1) / (2 * noise**2))
+    parts = {"prior: what people are like": prior, "× likelihood: what fits": likelihood}
+    parts["= posterior: what to believe"] = prior * likelihood
+    colours = GREY, ORANGE, BLUE
+    for ax, (title, density), colour in zip(axes, parts.items(), colours, strict=True):
+        _axes(ax, title, "first factor", "second factor" if ax is axes[0] else "")
+        shades = ListedColormap([(*plt.matplotlib.colors.to_rgb(colour), a / 255 * 0.9)
+                                 for a in range(256)])  # fmt: skip
+        extent = (-reach, reach, -reach, reach)
+        ax.imshow(density / density.max(), shades, origin="lower", extent=extent,
+                  vmin=0, vmax=1)  # fmt: skip
+        for y in Y:
+            ax.annotate("", y, (0, 0), arrowprops={"arrowstyle": "->", "color": ORANGE, "lw": 1.5})
+        ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    penalty = noise**2 / spread**2
+    covariance = noise**2 * np.linalg.inv(Y.T @ Y + penalty * np.eye(2))
+    mean = solve_row(Y, r, penalty)
+    axes[2].plot(*ellipse(mean, covariance).T, color=BLUE, lw=1.8)
+    axes[2].plot(*mean, "o", color=BLUE, ms=7)
+    for ax in (axes[0], axes[2]):
+        outline = ellipse([0, 0], spread**2 * np.eye(2))
+        ax.plot(*outline.T, color=GREY, lw=1.4, ls="--" if ax is axes[2] else "-")
+    return axes
+
+
+def plot_shrinking(Y, r, noise: float, spread: float, counts, *, axes=None) -> np.ndarray:
+    """Where a row's two factors are likely to be after so many of its ratings, one panel each."""
+    if axes is None:
+        size = (2.6 * len(counts), 3.0)
+        axes = plt.subplots(1, len(counts), figsize=size, layout="constrained", sharey=True)[1]
+    penalty, reach = noise**2 / spread**2, 0.0
+    for ax, n in zip(axes, counts, strict=True):
+        covariance = noise**2 * np.linalg.inv(Y[:n].T @ Y[:n] + penalty * np.eye(2))
+        mean = solve_row(Y[:n], r[:n], penalty)
+        reach = max(reach, 1.06 * np.abs(ellipse(mean, covariance)).max())
+        words = "no rating" if n == 0 else f"{n} rating{'s' if n > 1 else ''}"
+        _axes(ax, words, "first factor", "second factor" if ax is axes[0] else "")
+        ax.plot(*ellipse([0, 0], spread**2 * np.eye(2)).T, color=GREY, lw=1, ls="--")
+        ax.fill(*ellipse(mean, covariance).T, color=BLUE, alpha=0.2, lw=0)
+        ax.plot(*ellipse(mean, covariance).T, color=BLUE, lw=1.8)
+        ax.plot(*mean, "o", color=BLUE, ms=6)
+        for y in Y[:n]:
+            ax.plot([0, y[0]], [0, y[1]], color=ORANGE, lw=1.2, alpha=0.8)
+            ax.plot(*y, "o", color=ORANGE, ms=3)
+    for ax in axes:
+        ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    return axes
+
+
+def plot_traces(
+    chains: dict, burn_in: int, title: str, *, ylabel="drawn", ax: Axes | None = None
+) -> Axes:
+    """What chains draw, sweep by sweep; those before `burn_in` are shaded."""
+    ax = _axes(ax, title, "sweep", ylabel, (7.2, 3.2))
+    for k, (label, values) in enumerate(chains.items()):
+        x, colour = np.arange(1, len(values) + 1), (BLUE, PURPLE, GREY)[k % 3]
+        ax.plot(x, values, color=colour, lw=1.2)
+        ax.text(1.02, 0.62 - 0.12 * k, label, color=colour, transform=ax.transAxes)
+    ax.axvspan(1, burn_in, color=GREY, alpha=0.15, lw=0)
+    ax.text((1 + burn_in) / 2, 1.0, "burn-in", color=GREY, ha="center", va="top",
+            transform=ax.get_xaxis_transform())  # fmt: skip
+    ax.set_xlim(1, len(x))
+    return ax
+
+
+def plot_coverage(levels, curves: dict, title: str, *, ax: Axes | None = None) -> Axes:
+    """Share of ratings inside of intervals against the share that was promised.
+
+    `curves` maps a label to the shares at these levels.
+    """
+    ax = _axes(ax, title, "promised: level of the interval", "seen: share of ratings inside",
+               (5, 4.6))  # fmt: skip
+    ax.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--")
+    for (label, shares), colour in zip(curves.items(), (GREEN, GREY, PURPLE), strict=False):
+        ax.plot(levels, shares, "o-", color=colour, ms=5)
+        ax.annotate(label, (levels[0], shares[0]), (0, -14), textcoords="offset points",
+                    color=colour, ha="left", va="top")  # fmt: skip
+    ticks = [0, 0.25, 0.5, 0.75, 1]
+    ax.set(xlim=(0, 1), ylim=(0, 1), xticks=ticks, yticks=ticks, aspect="equal")
+    ax.xaxis.set_major_formatter("{x:.0%}")
+    ax.yaxis.set_major_formatter("{x:.0%}")
+    return ax
+
+
+def plot_lower_ends(labels, mean, low, title: str, *, marked=(), ax: Axes | None = None) -> Axes:
+    """Predictions and the lower ends of their intervals, the highest end first."""
+    order = np.argsort(-np.asarray(low), kind="stable")
+    ax = _axes(ax, title, "stars", "", (7.4, 1.1 + 0.3 * len(order)))
+    for place, k in enumerate(order.tolist()):
+        colour = PURPLE if k in marked else ORANGE
+        ax.plot([low[k], mean[k]], [place, place], color=colour, lw=2.5, solid_capstyle="butt")
+        ax.plot(low[k], place, "|", color=colour, ms=11, mew=2.5)
+        ax.plot(mean[k], place, "o", color=colour, ms=6)
+    ax.set_yticks(range(len(order)), [labels[k] for k in order])
+    ax.invert_yaxis()
     return ax
 
 

@@ -40,6 +40,11 @@ DRAWINGS = {
     "plot_csr": (R[:4, :5],),
     "plot_mean_against_count": (R,),
     "plot_baselines": (pd.DataFrame({"a": [2.0, 1.0], "b": [2.0, 1.5]}, ["μ", "biases"]), "Falls"),
+    "plot_bets": ({"wide": [3.0, 4.0, 5.0, 4.0], "narrow": [4.0, 4.0, 4.1, 3.9]}, "Which?"),
+    "plot_bell_curves": ({"prior": (0.0, 1.0), "posterior": (0.5, 0.7)}, "Narrower"),
+    "plot_traces": ({"one": [3.0, 1.0, 1.1], "two": [0.0, 0.9, 1.0]}, 2, "They meet"),
+    "plot_coverage": ([0.5, 0.9], {"all": [0.5, 0.9], "noise": [0.2, 0.4]}, "As promised"),
+    "plot_lower_ends": (["A", "B", "C"], [4.5, 4.2, 4.0], [3.0, 4.1, 3.5], "B is surest"),
     "plot_history": ({"a": [3.0, 2.0], "b": ([0.5, 1.5], [1.0, 0.5])}, "Both fall"),
     "plot_errors_by_factors": (
         pd.DataFrame(
@@ -120,7 +125,8 @@ def close_figures():
 
 def test_every_figure_is_tried():
     public = {name for name in vars(plotting) if name.startswith("plot_")}
-    assert public - {"plot_splits"} == set(DRAWINGS)  # which draws on several axes
+    several = {"plot_splits", "plot_belief", "plot_shrinking"}  # axes
+    assert public - several == set(DRAWINGS)
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
@@ -136,11 +142,18 @@ def test_manners(name):
         "plot_ladder",
         "plot_explanations",
         "plot_gaps",
+        "plot_lower_ends",
     ):  # whose rows are named
         assert ax.get_xlabel() and [tick.get_text() for tick in ax.get_yticklabels()]
     elif name in ("plot_cross_table", "plot_baselines", "plot_groups", "plot_residuals"):
         assert ax.get_ylabel() and [tick.get_text() for tick in ax.get_xticklabels()]
-    elif name in ("plot_rungs", "plot_protocol", "plot_gifts"):  # whose rows are named
+    elif name in (
+        "plot_rungs",
+        "plot_protocol",
+        "plot_gifts",
+        "plot_bets",
+        "plot_bell_curves",
+    ):  # where names stand beside what they name
         assert ax.get_xlabel()
     elif ax.axison:  # others have no axes to label
         assert ax.get_xlabel() and ax.get_ylabel()
@@ -481,6 +494,94 @@ def test_premiere_says_when_half_of_the_lists_have_it():
     assert [line.tolist() for line in lines(ax)[1:]] == [
         [[1, 0], [2, 4], [3, 5], [4, 9]], [[1, 0], [2, 0], [3, 1], [4, 6]]
     ]  # fmt: skip
+
+
+def test_an_ellipse_holds_its_share():
+    covariance = np.array([[2.0, 0.6], [0.6, 0.5]])
+    for level in (0.5, 0.9):
+        edge = plotting.ellipse([1.0, -1.0], covariance, level)
+        left = edge - [1.0, -1.0]
+        distances = np.sum(left @ np.linalg.inv(covariance) * left, axis=1)
+        np.testing.assert_allclose(distances, distances[0])
+        draws = np.random.default_rng(0).multivariate_normal([0, 0], covariance, 20_000)
+        inside = np.sum(draws @ np.linalg.inv(covariance) * draws, axis=1) <= distances[0]
+        assert inside.mean() == pytest.approx(level, abs=0.01)
+
+
+def test_bets_are_a_dot_for_each_model():
+    draws, title = DRAWINGS["plot_bets"]
+    ax = plotting.plot_bets(draws, title)
+    dots, bars, means = (lines(ax)[k::3] for k in range(3))
+    for values, row, bar, mean, base in zip(draws.values(), dots, bars, means, (1, 0),
+                                             strict=True):  # fmt: skip
+        np.testing.assert_allclose(row[:, 0], values, atol=0.03)
+        assert (row[:, 1] > base).all() and len(np.unique(row, axis=0)) == len(values)
+        np.testing.assert_allclose(bar[:, 0], np.quantile(values, [0.05, 0.95]))
+        assert mean.tolist() == [[np.mean(values), base]]
+    assert [text.get_text() for text in ax.texts] == list(draws)
+
+
+def test_bell_curves_have_their_means_and_equal_areas():
+    curves, title = DRAWINGS["plot_bell_curves"]
+    ax = plotting.plot_bell_curves(curves, title)
+    for line, (mean, std) in zip(lines(ax), curves.values(), strict=True):
+        x, y = line.T
+        assert np.trapezoid(y, x) == pytest.approx(np.sqrt(2 * np.pi), rel=0.01)
+        assert np.average(x, weights=y) == pytest.approx(mean, abs=0.01)
+        assert y.max() == pytest.approx(1 / std, rel=0.01)
+
+
+def test_belief_is_prior_times_likelihood():
+    axes = plotting.plot_belief(Y[0], RATINGS[0] - 3, 0.9, 0.5)
+    prior, likelihood, posterior = (ax.images[0].get_array() for ax in axes)
+    product = prior * likelihood
+    np.testing.assert_allclose(posterior, product / product.max())
+    outline, mean, before = lines(axes[2])
+    covariance = np.linalg.inv(np.outer(Y[0], Y[0]) / 0.81 + 4 * np.eye(2))
+    np.testing.assert_allclose(mean[0], covariance @ Y[0] / 0.81)
+    np.testing.assert_allclose(outline, plotting.ellipse(mean[0], covariance))
+    np.testing.assert_allclose(before, plotting.ellipse([0, 0], np.eye(2) / 4))
+    highest = np.unravel_index(np.argmax(posterior), posterior.shape)
+    np.testing.assert_allclose(np.linspace(-1.55, 1.55, 241)[list(highest)], mean[0][::-1],
+                               atol=0.01)  # fmt: skip
+
+
+def test_shrinking_ellipses_are_those_of_the_first_ratings():
+    axes = plotting.plot_shrinking(Y, RATINGS - 4, 0.9, 0.5, [0, 1, 3])
+    assert [ax.get_title() for ax in axes] == ["no rating", "1 rating", "3 ratings"]
+    for ax, n in zip(axes, (0, 1, 3), strict=True):
+        covariance = np.linalg.inv(Y[:n].T @ Y[:n] / 0.81 + 4 * np.eye(2))
+        mean = covariance @ Y[:n].T @ (RATINGS - 4)[:n] / 0.81
+        before, now, dot, *movies = lines(ax)
+        np.testing.assert_allclose(now, plotting.ellipse(mean, covariance))
+        np.testing.assert_allclose(before, plotting.ellipse([0, 0], np.eye(2) / 4))
+        np.testing.assert_allclose(dot[0], mean, atol=1e-12)
+        assert [line[-1].tolist() for line in movies[::2]] == Y[:n].tolist()
+
+
+def test_traces_shade_the_burn_in():
+    chains, burn_in, title = DRAWINGS["plot_traces"]
+    ax = plotting.plot_traces(chains, burn_in, title)
+    assert [line[:, 1].tolist() for line in lines(ax)] == list(chains.values())
+    assert ax.patches[0].get_extents().transformed(ax.transData.inverted()).x1 == burn_in
+    assert [text.get_text() for text in ax.texts] == [*chains, "burn-in"]
+
+
+def test_coverage_is_drawn_against_the_diagonal():
+    levels, curves, title = DRAWINGS["plot_coverage"]
+    diagonal, *shares = lines(plotting.plot_coverage(levels, curves, title))
+    assert (diagonal[:, 0] == diagonal[:, 1]).all()
+    for line, values in zip(shares, curves.values(), strict=True):
+        assert line.T.tolist() == [levels, values]
+
+
+def test_lower_ends_come_in_order():
+    labels, mean, low, title = DRAWINGS["plot_lower_ends"]
+    ax = plotting.plot_lower_ends(labels, mean, low, title, marked=[0])
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["B", "C", "A"]
+    bars = lines(ax)[::3]
+    assert [bar[:, 0].tolist() for bar in bars] == [[4.1, 4.2], [3.5, 4.0], [3.0, 4.5]]
+    assert [line.get_color() == plotting.PURPLE for line in ax.get_lines()[::3]] == [0, 0, 1]
 
 
 def test_gaps_have_their_errors_and_a_line_at_zero():
