@@ -7,6 +7,7 @@ from .base import Widget  # first: it says what is missing without ipywidgets
 from .bowl import RidgeBowl
 from .by_hand import AlternateByHand
 from .csr import CSRByTouch
+from .ellipse import WhatToAsk
 from .factor_map import FactorMap
 from .gift import Gift
 from .landscape import Landscape
@@ -29,6 +30,7 @@ __all__ = [
     "RatingWidget",
     "RidgeBowl",
     "ShrinkIt",
+    "WhatToAsk",
     "Widget",
     "WorkQueue",
 ]
