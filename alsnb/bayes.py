@@ -726,7 +726,7 @@ class _Design:
         """(FᵀF + β I)⁻¹ right; B is a first guess."""
         if self.eigen is None:
             β = B.dtype.type(strength)
-            return conjugate_gradients(
+            return _conjugate_gradients(
                 lambda B: self.backward(self.forward(B)) + β * B, right, B, self.diagonal + β
             )
         values, vectors = self.eigen
@@ -769,7 +769,7 @@ def _design(F, forward, backward) -> _Design:
     return _Design(forward, backward, diagonal, n / m, eigen)
 
 
-def conjugate_gradients(multiply, right, X, diagonal, tol: float = 1e-3, n_steps: int = 100):
+def _conjugate_gradients(multiply, right, X, diagonal, tol: float = 1e-3, n_steps: int = 100):
     """Solve A X = right for all columns at once, from a first guess; A is symmetric, positive.
 
     The system is scaled by its `diagonal`. It ends when the residual of each column is `tol` times
