@@ -82,9 +82,9 @@ def fit(
     dtype : float64 or float32
         Of the whole computation.
     R_test : scipy.sparse array or matrix, shape (n_users, n_items), optional
-        Held-out ratings whose RMSE is tracked too; they change nothing else. Without biases,
-        users and items that have no ratings in R are predicted 0, which may be most of the
-        error.
+        Held-out ratings whose RMSE is tracked too; they change nothing else. Without biases and
+        features, users and items that have no ratings in R are predicted 0, which may be most of
+        the error.
     callback : callable, optional
         Called as ``callback(iteration, U, V)`` after each iteration, counted from 1; if it
         returns True, that was the last.

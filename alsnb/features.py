@@ -73,11 +73,9 @@ def unit_rows(rows, dtype):
 def step_link(link: Link, X, prior, rows, columns, penalties, regs, n_workers: int = 1):
     """Lower Σ p ‖x − m‖² + λ_B ‖B‖² over B, for factors X that stay as they are.
 
-    Rows without ratings do not count (p = 0): they will be their prior means, whatever B is.
-
-    Of what was rated, B takes one step down the gradient, for each column as long as is best: a
-    step of conjugate gradients that begins where the last half-step stopped. Of few given features,
-    B is solved for.
+    Of what was rated, B takes one step down the gradient, for each column as long as is best; the
+    next half-step goes on from there. Of few given features, B is solved for. Rows without ratings
+    do not count: they will be their prior means, whatever B is.
 
     Parameters
     ----------
@@ -114,9 +112,8 @@ def step_link(link: Link, X, prior, rows, columns, penalties, regs, n_workers: i
         Ft = F.T.tocsr()
         if len(B) <= DIRECT:
             # (FᵀPF + λ_B I) B = FᵀP (X − the rest of the prior mean)
-            system = (Ft @ F.multiply(p)).toarray() + dtype.type(regs[1]) * np.eye(
-                len(B), dtype=dtype
-            )
+            system = (Ft @ F.multiply(p)).toarray()
+            system[np.diag_indices(len(B))] += regs[1]
             B = _solve_link(system, Ft @ (p * (X - prior + F @ B)))
             change = F @ (B - link.given)
         else:

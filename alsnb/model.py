@@ -53,7 +53,8 @@ class ALS:
               + \lambda_v \sum_j n_j^\nu \lVert v_j \rVert^2
 
     With features, rows shrink towards what these predict, u_i towards Bᵀf_i and v_j towards Cᵀg_j,
-    instead of zero, and λ_B (‖B‖² + ‖C‖²) is added.
+    instead of zero, and λ_B (‖B‖² + ‖C‖²) is added. A row without ratings is what its features
+    predict, or zero, and adds nothing.
 
     The defaults are those of the course's first fits, and overfit. To start with your own ratings,
     take ``bias=True, reg_exponent=0.5``, few factors, and the λ (from 1 to 4, say, for stars) that
@@ -510,7 +511,8 @@ class Factorization:
             If there is no such item.
         TypeError, ValueError
             If items repeat or are no positions, or ratings are not as many finite numbers, or a
-            matrix does not have a column for each row of V.
+            matrix does not have a column for each row of V, or the features are not what the model
+            was fitted with.
 
         Examples
         --------
