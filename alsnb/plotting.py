@@ -994,11 +994,16 @@ def plot_newcomers(ks, curves: dict, title: str, *, xlabel="ratings known of a n
     `curves` maps a label to (mean, standard error of the difference from the first curve).
     """
     ax = _axes(ax, title, xlabel, ylabel, (7.2, 3.8))
-    for (label, (mean, spread)), colour in zip(curves.items(), (GREY, GREEN, ORANGE), strict=False):
+    colours = GREY, GREEN, ORANGE
+    for (mean, spread), colour in zip(curves.values(), colours, strict=False):
         ax.plot(ks, mean, "o-", color=colour, ms=4)
         ax.fill_between(ks, mean - spread, mean + spread, color=colour, alpha=0.2, lw=0)
-        ax.annotate(label, (ks[-1], mean[-1]), (8, 0), textcoords="offset points", color=colour,
-                    va="center", annotation_clip=False)  # fmt: skip
+    ends = np.array([mean[-1] for mean, _ in curves.values()])
+    points = 50 * ax.figure.get_figheight() / np.ptp(ax.get_ylim())  # about, of the axes' height
+    for label, end, place, colour in zip(curves, ends, _spread(ends * points), colours,
+                                         strict=False):  # fmt: skip
+        ax.annotate(label, (ks[-1], end), (8, place - end * points), textcoords="offset points",
+                    color=colour, va="center", annotation_clip=False)  # fmt: skip
     ax.set(xticks=ks)
     return ax
 
