@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from helpers import SMALL, VARIANTS, close, each_model, fit, fitted, rounding_of, untouched
@@ -34,7 +35,8 @@ def many_draws():
     draw = draw_from_prior(np.random.default_rng(8), rows, given, ["rated", "given"])
     prior, columns = draw.priors[0], (("likes", "art"), ("likes", "war"))
     prior = replace(prior, link=replace(prior.link, columns=columns))
-    return replace(serial(), draws=2000 * [draw.with_prior("users", prior)])
+    draws = 2000 * [draw.with_prior("users", prior)]
+    return bayes.Posterior(draws, pairs=pd.DataFrame(), trace=pd.DataFrame())
 
 
 @pytest.mark.parametrize("likes", [None, "war|art"])
