@@ -32,16 +32,16 @@ MOVIELENS = load_movielens("100k")
 ABOUT_MOVIES = MOVIELENS.item_table[["genres", "year"]]
 ABOUT_USERS = MOVIELENS.user_table[["age", "gender", "occupation"]]
 ONCE = {"reg_exponent": [0.5], "bias": [True]}
-RATED = ONCE | {"implicit_features": [True], "n_factors": [20, 40]}
+RATED = ONCE | {"implicit_features": [True], "n_factors": [20, 40, 80]}
 MODELS = {  # name: the settings to choose from, and what is known besides the ratings
     "biases and ν = ½": (ONCE | {"n_factors": [10], "lambda_reg": [0.7, 0.9, 1.3, 1.8, 2.5]}, {}),
     "what was rated": (
-        RATED | {"lambda_reg": [1.2, 1.5, 1.8, 2.2, 2.7], "implicit_reg": [20, 40, 80]},
+        RATED | {"lambda_reg": [1.2, 1.5, 1.8, 2.2, 2.7], "implicit_reg": [10, 20, 40, 80]},
         {},
     ),
     "what was rated, genres": (
         RATED
-        | {"lambda_reg": [1.5, 1.8, 2.2], "implicit_reg": [20, 40, 80]}
+        | {"lambda_reg": [1.5, 1.8, 2.2, 2.7], "implicit_reg": [20, 40]}
         | {"feature_reg": [50, 150, 500]},
         {"item_features": MOVIELENS.item_table[["genres"]]},
     ),
@@ -61,8 +61,9 @@ SAMPLERS = {
         "user_features": ABOUT_USERS,
     },
 }
-SAMPLED = {"n_factors": [8, 12, 16]}
+SAMPLED = {"n_factors": [6, 10, 16, 24]}
 STARTS, ITERATIONS = 4, 20
+WITHOUT = "no features"
 MEANS = {  # name: of what predictions are averaged
     "mean of sampler and 4 starts": ["sampler, what was rated", "what was rated, mean of 4 starts"],
     "mean of both, all features": [
@@ -146,37 +147,34 @@ def hide(R, n_movies=100, rng=0):
     return [sp.csr_array((R.data[p], (users[p], items[p])), shape=R.shape) for p in parts]
 
 
-def score_hidden(rng):
-    """RMSE of movies that nobody has rated: without and with genres, a movie each."""
-    seen, hidden = hide(MOVIELENS.R, rng=rng)
-    settings = {"n_factors": 20, "lambda_reg": 1.8, "reg_exponent": 0.5, "bias": True}
-    settings |= {"implicit_features": True}
-    movies = hidden.tocoo().coords[1]
-    mean = ALS(n_factors=1, lambda_reg=1e9, bias=True, bias_reg=(2, 1e9))
+def score_hidden(seed):
+    """Squared errors on movies that nobody has rated: a row a movie, a column a model."""
+    seen, hidden = hide(MOVIELENS.R, rng=seed)
+    biases = {"n_factors": 10, "lambda_reg": 1.3, "reg_exponent": 0.5, "bias": True}
+    rated = biases | {"n_factors": 20, "lambda_reg": 1.8, "implicit_features": True}
+    genres = {"item_features": MOVIELENS.item_table[["genres"]]}
     fits = {
-        "the user's mean": mean.fit(seen, 5, rng=0, verbose=False),
-        "without features": fit(settings, seen, {}),
-        "genres": fit(settings, seen, {"item_features": MOVIELENS.item_table[["genres"]]}),
-        "genres, years": fit(settings, seen, {"item_features": ABOUT_MOVIES}),
+        WITHOUT: fit(biases, seen, {}),
+        "genres": fit(biases, seen, genres),
+        "genres, years": fit(biases, seen, {"item_features": ABOUT_MOVIES}),
+        "who rated": fit(rated, seen, {}),
+        "who rated, genres": fit(rated, seen, genres),
     }
     errors = {name: (hidden.data - predict(one, hidden)) ** 2 for name, one in fits.items()}
-    return pd.DataFrame(errors).groupby(movies).agg(["sum", "size"]).assign(rng=rng)
+    movies = hidden.tocoo().coords[1]
+    return pd.DataFrame(errors | {"ratings": 1}).groupby(movies).sum()
 
 
 def report_hidden():
-    """Errors over three draws of a hundred movies, with standard errors over movies."""
-    tables, rows = [score_hidden(rng) for rng in range(3)], []
-    table = pd.concat(tables)
-    n = table["genres"]["size"].to_numpy(float)
-    base = table["without features"]["sum"].to_numpy()
-    for name in ("the user's mean", "without features", "genres", "genres, years"):
-        total = table[name]["sum"].to_numpy()
-        mse = total.sum() / n.sum()
-        # the error of a ratio of sums over movies
-        left = (total - base) - (total - base).sum() / n.sum() * n
-        error = np.sqrt(np.sum(left**2)) / n.sum()
-        rows.append((name, mse**0.5, (total - base).sum() / n.sum(), error))
-    columns = ["model", "rmse", "squared_error_less_without", "standard_error"]
+    """Errors over three draws of a hundred movies; standard errors are over movies, paired."""
+    table, rows = pd.concat([score_hidden(seed) for seed in range(3)]), []
+    n = table["ratings"].to_numpy(float)
+    for name in table.columns.drop("ratings"):
+        gained = (table[name] - table[WITHOUT]).to_numpy()
+        mean = gained.sum() / n.sum()
+        error = np.sqrt(np.sum((gained - mean * n) ** 2)) / n.sum()  # of a ratio of sums
+        rows.append((name, np.sqrt(table[name].sum() / n.sum()), mean, error))
+    columns = ["model", "rmse", "squared_error_less_that_without", "standard_error"]
     return pd.DataFrame(rows, columns=columns).round(4)
 
 
