@@ -74,7 +74,8 @@ class ALS:
         λ of the biases; by default that of the factors.
     implicit_features : bool
         Use as features of a user which items were rated, of an item by whom: f_i holds 1/√n at the
-        n of them.
+        n of them. An item that nobody has rated is then predicted as one that nobody wanted; where
+        such items matter, fit without.
     implicit_reg : float, or a pair of them
         λ_B of these features.
     feature_reg : float, or a pair of them
