@@ -63,7 +63,8 @@ def test_predictions_and_their_intervals():
     np.testing.assert_allclose(expected, BASELINE[3:] + V[3:] @ mean)
     np.testing.assert_allclose(std**2, [v @ covariance @ v for v in V[3:]])
     assert std[0] < TAU * np.linalg.norm(V[3]) * 0.95  # like Jaws, of which something is known
-    assert widget.report.endswith(f"Aliens: {expected[0]:.1f} ± {1.645 * std[0]:.1f}.")
+    said = f"Aliens: {expected[0]:.1f} ± {1.645 * std[0]:.1f}. A press gives 1 star."
+    assert widget.report.endswith(said)
     assert "1 rating; just now Jaws: 1 star." in widget.report
 
 
@@ -81,6 +82,23 @@ def test_asks_what_leaves_the_smallest_ellipse():
         rated[best] = 5
     widget.press("Ask me")
     assert "Most informative" not in widget.report  # all are rated
+
+
+def test_shows_what_the_stars_would_do():
+    widget = make()
+    assert coloured(widget, "path", ellipses.PURPLE, "stroke") == []
+    widget.press("Ask me")
+    (asked,) = (k for k in range(3) if f"next: {NAMES[k]}," in widget.report)
+    frames = []
+    for stars in (5, 1):
+        widget.stars.value = stars
+        assert f"A press gives {stars} star" in widget.report
+        (path,) = coloured(widget, "path", ellipses.PURPLE, "stroke")
+        frames.append(path.get("d"))
+    widget.press(NAMES[asked])
+    (now,) = (e for e in coloured(widget, "path", ellipses.BLUE, "stroke")
+              if e.get("stroke-width") == "2.5")  # fmt: skip
+    assert now.get("d") == frames[1] != frames[0]
 
 
 def test_stars_move_the_ellipse_and_do_not_change_its_area():

@@ -41,24 +41,29 @@ def areas_left(V, covariance, noise: float) -> np.ndarray:
     return 1 / np.sqrt(1 + np.sum(V @ covariance * V, axis=1) / noise**2)
 
 
-def draw(V, names, rated: dict, asked, told, belief, before, scale) -> Picture:
-    """The plane with movies and ellipse; beside it, predictions with their intervals.
+def draw(V, names, rated: dict, asked, told, beliefs: dict, reach: float) -> Picture:
+    """The plane with movies and ellipses; beside it, predictions with their intervals.
 
-    `told` are the names, means and standard deviations of predictions; `before` is the belief
-    before the last rating, and the first of all is a circle.
+    `told` are the names, means and standard deviations of predictions. `beliefs` are pairs of mean
+    and covariance: "first", "before" the last rating, "now", and "then", if the movie that is asked
+    about gets the stars of the slider.
     """
-    picture, reach = Picture(790, SIDE + 62), scale
+    picture = Picture(790, SIDE + 62)
     picture.text(46, 18, "What is known of the newcomer", anchor="start", bold=True, size=14)
     ticks = [-1, 0, 1]
     plane = picture.axes(46, 28, SIDE - 20, SIDE - 20, (-reach, reach), (-reach, reach),
                          xlabel="first factor", xticks=ticks, yticks=ticks)  # fmt: skip
     picture.text(14, 28 + (SIDE - 20) / 2, "second factor", angle=-90)
-    first, previous, (mean, covariance) = before[0], before[1], belief
-    plane.line(ellipse(*first, LEVEL), INK, 1, dash=True, opacity=0.6)
-    if previous is not None:
-        plane.line(ellipse(*previous, LEVEL), BLUE, 1, opacity=0.5)
-    plane.line(ellipse(mean, covariance, LEVEL), BLUE, 2.5, new=True)
-    plane.dots(mean, BLUE, 6)
+    looks = {
+        "first": (INK, 1, {"dash": True, "opacity": 0.6}),
+        "before": (BLUE, 1, {"opacity": 0.5}),
+        "now": (BLUE, 2.5, {"new": True}),
+        "then": (PURPLE, 1.5, {"dash": True}),
+    }
+    for name, belief in beliefs.items():
+        colour, width, look = looks[name]
+        plane.line(ellipse(*belief, LEVEL), colour, width, **look)
+    plane.dots(beliefs["now"][0], BLUE, 6)
     for k, name in enumerate(names):
         colour = PURPLE if k == asked else ORANGE
         if k in rated:
@@ -66,8 +71,8 @@ def draw(V, names, rated: dict, asked, told, belief, before, scale) -> Picture:
         plane.dots(V[k], colour, 7 if k == asked else 5, hollow=k not in rated)
         stars = f" {rated[k]} ★" if k in rated else ""
         _label(plane, V[k], name + stars, bold=k == asked)
-    plane.text(-reach, -reach, "dashed: no rating; thin: before the last", dx=6, dy=-8, size=11,
-               anchor="start", opacity=0.7)  # fmt: skip
+    said = "grey: no rating; thin: before the last; purple: if you rate it"
+    plane.text(-reach, -reach, said, dx=6, dy=-8, size=11, anchor="start", opacity=0.7)
     _draw_told(picture, *told)
     return picture
 
@@ -127,8 +132,8 @@ class WhatToAsk(Widget):
     >>> widget = WhatToAsk(V, np.full(3, 3.5), titles, [0, 1], [2], noise=0.9, spread=0.5)
     >>> widget.press("Ask me")
     >>> widget.press("Jaws")
-    >>> print(widget.report)
-    1 rating; just now Jaws: 5 stars. The ellipse has 87 % of its first area. Fargo: 3.9 ± 1.1.
+    >>> print(widget.report.partition(". ")[2])
+    The ellipse has 87 % of its first area. Fargo: 3.9 ± 1.1. A press gives 5 stars.
     """
 
     def __init__(self, V, baseline, titles, asked, told, noise: float, spread: float):
@@ -144,7 +149,7 @@ class WhatToAsk(Widget):
         if len(set(self._names)) != len(self._names):
             raise ValueError("asked holds a movie twice")
         longest = np.abs(self._V[self._asked]).max()
-        self._reach = 1.15 * max(longest, 3 * self._spread)
+        self._reach = 1.15 * max(longest, 3.4 * self._spread)
         self.rated: dict[int, int] = {}  # by place in asked, in the order of rating
         self._next, self._previous = None, None
         self.stars = slider("stars", 5, 1, 5, 1)
@@ -175,12 +180,15 @@ class WhatToAsk(Widget):
         """Forget all ratings."""
         self.rated, self._next, self._previous = {}, None, None
 
+    def _know(self, rated):
+        items = self._asked[list(rated)]
+        left = np.array([*rated.values()], float) - self._baseline[items]
+        return know(self._V[items], left, self._noise, self._spread)
+
     @property
     def belief(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and covariance of the newcomer's two factors."""
-        items = self._asked[list(self.rated)]
-        left = np.array([*self.rated.values()], float) - self._baseline[items]
-        return know(self._V[items], left, self._noise, self._spread)
+        return self._know(self.rated)
 
     @property
     def predictions(self) -> tuple[np.ndarray, np.ndarray]:
@@ -203,11 +211,18 @@ class WhatToAsk(Widget):
             left = areas_left(self._V[self._asked], self.belief[1], self._noise)[self._next]
             kept = f"{area * left:.0%}".replace("%", " %")
             said += f"Most informative next: {self._names[self._next]}, which would leave {kept}. "
-        return said + f"{self._told_names[0]}: {mean[0]:.1f} ± {Z * std[0]:.1f}."
+        gives = self.stars.value
+        said += f"{self._told_names[0]}: {mean[0]:.1f} ± {Z * std[0]:.1f}. "
+        return said + f"A press gives {gives} star{'s' if gives > 1 else ''}."
 
     def picture(self) -> Picture:
         """Return the plane with its ellipse, and predictions."""
-        circle = np.zeros(2), self._spread**2 * np.eye(2)
+        beliefs = {"first": self._know({})}
+        if self._previous is not None:
+            beliefs["before"] = self._previous
+        beliefs["now"] = self.belief
+        if self._next is not None:
+            beliefs["then"] = self._know(self.rated | {self._next: self.stars.value})
         told = self._told_names, *self.predictions
-        return draw(self._V[self._asked], self._names, self.rated, self._next, told,
-                    self.belief, (circle, self._previous), self._reach)  # fmt: skip
+        return draw(self._V[self._asked], self._names, self.rated, self._next, told, beliefs,
+                    self._reach)  # fmt: skip
