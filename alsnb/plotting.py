@@ -536,9 +536,10 @@ def plot_pulls(pulls: dict, title: str, *, start="", around=None,
         ax.plot(*np.asarray(around)[:, :2].T, ".", color=GREY, ms=3, alpha=0.25, zorder=1)
     for name, (first, last) in pulls.items():
         ax.annotate("", last[:2], first[:2], zorder=2, arrowprops={
-            "arrowstyle": "-|>", "color": BLUE, "lw": 1.8, "shrinkA": 3, "shrinkB": 3})  # fmt: skip
-        ax.plot(*first[:2], "o", mfc="white", color=BLUE, ms=8, mew=2)
-        ax.plot(*last[:2], "o", color=BLUE, ms=8)
+            "arrowstyle": "-|>", "color": BLUE, "lw": 1.8, "shrinkA": 3, "shrinkB": 2,
+            "mutation_scale": 8})  # fmt: skip
+        ax.plot(*first[:2], "o", mfc="white", color=BLUE, ms=7, mew=1.8)
+        ax.plot(*last[:2], "o", color=BLUE, ms=5)
         ax.annotate(start, first[:2], (10, 0), textcoords="offset points", va="center",
                     bbox=_BEHIND)  # fmt: skip
         below = last[1] < first[1]
@@ -580,7 +581,7 @@ def plot_rungs(scores, *, right: float = 1.0, reference: dict | None = None,
     """
     means, steps = scores.mean(), scores.diff(axis=1)
     ax = _axes(ax, "Each rung, and what it gains on the rung above",
-               "test RMSE (stars): mean and each of the folds",
+               "test RMSE (stars): mean, each fold, and (step ± one paired standard error)",
                size=(8.6, 1.3 + 0.42 * len(means)))  # fmt: skip
     for y, (name, mean) in enumerate(means.items()):
         if mean > right:
@@ -617,8 +618,8 @@ def plot_gifts(gifts: dict, title: str, *, ax: Axes | None = None) -> Axes:
         base, heights = 1.25 * (len(gifts) - 1 - row), counts / counts.max()
         ax.bar(bins[:-1], heights, np.diff(bins), base, align="edge", color=colour, alpha=0.7)
         mean = np.mean(values)
-        ax.plot([mean, mean], [base, base + 1.08], color="black", lw=1.5)
-        ax.annotate(f"mean {mean:+.3f}".replace("-", "−"), (mean, base + 1.02), (-5, 0), ha="right",
+        ax.plot([mean, mean], [base, base + 1.12], color="black", lw=1.5)
+        ax.annotate(f"mean {mean:+.3f}".replace("-", "−"), (mean, base + 1.04), (-5, 0), ha="right",
                     textcoords="offset points")  # fmt: skip
         ax.text(reach, base + 0.85, name, color=colour, ha="right", weight="bold")
     ax.axvline(0, color=GREY, lw=1, ls=":")

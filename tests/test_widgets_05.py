@@ -183,7 +183,7 @@ def test_gift_reports_what_it_draws(gift):
         for tried in (1, 100, 1000):
             gift.size.value, gift.tried.value = size, tried
             by_test, by_validation = gift.gifts(tried, size)
-            assert gift.report.startswith(f"{tried:,} setting") and f", {size} test" in gift.report
+            assert gift.report.startswith(f"{tried:,} model") and f", {size} test" in gift.report
             for values, name in ((by_test, "the test"), (by_validation, "a validation")):
                 mean = f"{values.mean():+.3f}".replace("-", "−")
                 mean = "0.000" if mean[1:] == "0.000" else mean

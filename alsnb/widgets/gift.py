@@ -125,13 +125,13 @@ def _best_so_far(errors):
 
 def describe(gifts: Gifts, tried: int, size: int) -> str:
     """Say in a sentence how far off the report is, if the test set chooses, and if it does not."""
-    settings = "setting" if tried == 1 else "settings"
+    models = "model" if tried == 1 else "models"
     off = []
     for values in gifts:
         error = values[tried - 1].std(ddof=1) / np.sqrt(values.shape[1])
         off.append(f"{_signed(values[tried - 1].mean())} ± {error:.3f}")
     return (
-        f"{tried:,} {settings}, {size:,} test ratings. Chosen on the test set, the report is off "
+        f"{tried:,} {models}, {size:,} test ratings. Chosen on the test set, the report is off "
         f"by {off[0]} stars on average; chosen on a validation set of that size, by {off[1]}."
     )
 
@@ -176,7 +176,7 @@ def draw(gifts: Gifts, tried: int, size: int) -> Picture:
 
 
 class Gift(Widget):
-    """Try more settings, or test on fewer ratings, and see how much the test set gives away.
+    """Try more models, or test on fewer ratings, and see how much the test set gives away.
 
     Parameters
     ----------
@@ -197,19 +197,19 @@ class Gift(Widget):
     >>> gift = Gift(np.random.default_rng(0).chisquare(1, (20, 400)), sizes=[20, 100])
     >>> gift.tried.value, gift.size.value = 20, 20
     >>> gift.report[:31]
-    '20 settings, 20 test ratings. C'
+    '20 models, 20 test ratings. Cho'
     """
 
     def __init__(self, squared_errors, sizes=SIZES, n_repeats: int = 200):
         self._gifts = {size: make_gifts(squared_errors, size, n_repeats) for size in sizes}
         n_models = len(squared_errors)
         steps = [m for m in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if m < n_models]
-        self.tried = choice("settings tried", [*steps, n_models], steps[min(3, len(steps) - 1)])
+        self.tried = choice("models tried", [*steps, n_models], steps[min(3, len(steps) - 1)])
         self.size = choice("ratings in the test set", list(sizes), list(sizes)[len(sizes) > 2])
         super().__init__([self.tried, self.size])
 
     def gifts(self, tried: int, size: int) -> Gifts:
-        """What each repeat gives with so many settings and test ratings, in stars."""
+        """What each repeat gives with so many models and test ratings, in stars."""
         return Gifts(*(values[tried - 1] for values in self._gifts[size]))
 
     @property
