@@ -443,7 +443,7 @@ def sample_factorization(
     n_factors: int = 10,
     *,
     n_samples: int = 120,
-    burn_in: int = 40,
+    burn_in: int = 140,
     n_chains: int = 1,
     n_draws: int = 30,
     implicit_features: bool = False,
@@ -470,7 +470,8 @@ def sample_factorization(
     n_samples : int
         Sweeps of each chain that count, at least 2.
     burn_in : int
-        Sweeps before them, until the start is forgotten.
+        Sweeps before them, until the start is forgotten. The default is enough for ten factors on
+        MovieLens 100K. More factors or ratings need more: train_rmse has settled in the trace.
     n_chains : int
         Chains, one after the other, each with a random start of its own.
     n_draws : int

@@ -1,6 +1,6 @@
 """How accurate it is, with features and from the sampler, by one protocol for all.
 
-``python tests/benchmarks/protocol.py`` takes about ten minutes on two cores. On each of the five
+``python tests/benchmarks/protocol.py`` takes a quarter of an hour on two cores. On each of the five
 official folds of MovieLens 100K, every model chooses its settings on a tenth of the training
 ratings, is fitted to all of them, and is scored on the test fold, once, clipped to 1–5. What was
 chosen, and what came out, is written to `protocol.csv`; how often intervals hold the test ratings
