@@ -498,12 +498,18 @@ def plot_choices(tables, title: str, *, by="lambda_reg", xlabel="λ",
 
 
 def plot_groups(table, title: str, *, xlabel="", ylabel="RMSE (stars)", colours=COLOURS,
-                ax: Axes | None = None) -> Axes:  # fmt: skip
-    """One line for each column over the rows of a table, side by side, labelled at its end."""
+                errors=None, ax: Axes | None = None) -> Axes:  # fmt: skip
+    """One line for each column over the rows of a table, side by side, labelled at its end.
+
+    `errors`, a table of the same shape, adds bars of one standard error up and down.
+    """
     ax = _axes(ax, title, xlabel, ylabel)
     places = np.arange(len(table))
     for name, colour in zip(table, colours, strict=False):
         ax.plot(places, table[name], "o-", color=colour, ms=5)
+        if errors is not None:
+            ends = table[name] - errors[name], table[name] + errors[name]
+            ax.vlines(places, *ends, color=colour, lw=1.5, alpha=0.6)
     ends = table.iloc[-1].to_numpy(float)
     points = 50 * ax.figure.get_figheight() / np.ptp(ax.get_ylim())  # about, of the axes' height
     for k, (name, end, place) in enumerate(zip(table, ends, _spread(ends * points), strict=True)):
@@ -989,13 +995,13 @@ def plot_premiere(lists: dict, n_users: int, *, ax: Axes | None = None) -> Axes:
 
 
 def plot_newcomers(ks, curves: dict, title: str, *, xlabel="ratings known of a newcomer",
-                   ylabel="RMSE on 20 others (stars)", ax: Axes | None = None) -> Axes:  # fmt: skip
+                   ylabel="RMSE on 20 others (stars)", colours=(GREY, GREEN, ORANGE),
+                   ax: Axes | None = None) -> Axes:  # fmt: skip
     """Mean error of newcomers over how many ratings of theirs are known, or the like.
 
     `curves` maps a label to (mean, standard error of the difference from the first curve).
     """
     ax = _axes(ax, title, xlabel, ylabel, (7.2, 3.8))
-    colours = GREY, GREEN, ORANGE
     for (mean, spread), colour in zip(curves.values(), colours, strict=False):
         ax.plot(ks, mean, "o-", color=colour, ms=4)
         ax.fill_between(ks, mean - spread, mean + spread, color=colour, alpha=0.2, lw=0)

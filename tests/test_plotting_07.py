@@ -88,3 +88,22 @@ def test_pairs_below_the_line_are_better():
     assert np.allclose(dots, np.column_stack([before, after]))
     assert {text.get_text() for text in ax.texts} == {"better: 3", "worse: 1"}
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("one", "two")
+
+
+def test_groups_have_bars_of_a_standard_error():
+    table = pd.DataFrame({"one": [1.0, 2.0], "two": [3.0, 2.5]}, ["few", "many"])
+    bars = pd.DataFrame({"one": [0.1, 0.2], "two": [0.3, 0.4]}, ["few", "many"])
+    ax = plotting.plot_groups(table, "Bars", errors=bars)
+    for drawn, name in zip(ax.collections, table, strict=True):
+        for k, (low, high) in enumerate(drawn.get_segments()):
+            middle, half = table[name].iloc[k], bars[name].iloc[k]
+            assert np.allclose([low, high], [[k, middle - half], [k, middle + half]])
+    assert not plotting.plot_groups(table, "No bars").collections
+
+
+def test_newcomers_can_have_other_colours():
+    curves = {"stars": (np.array([1.0, 0.9]), 0.01), "both": (np.array([1.1, 0.8]), 0.01)}
+    colours = plotting.GREY, plotting.BLUE
+    ax = plotting.plot_newcomers([0, 1], curves, "Newcomers", colours=colours)
+    assert [line.get_color() for line in ax.get_lines()] == list(colours)
+    assert [text.get_color() for text in ax.texts] == list(colours)

@@ -128,6 +128,8 @@ def test_map_shows_where_the_newcomer_points(widget):
     (low, first), (high, second) = tips[PURPLE], tips[BLUE]
     assert np.allclose(low / first, high / second, rtol=0.05)
     assert low[0] * first[0] > 0 and low[1] * first[1] < 0  # y grows downwards
+    order = [e.get("stroke") for e in drawn(widget) if e.get("stroke") in (BLUE, PURPLE)]
+    assert order.index(BLUE) < len(order) - 1 - order[::-1].index(PURPLE)  # purple is on top
     circles = [e for e in drawn(widget) if e.tag == "circle"]
     titles = {e[0].text for e in circles if len(e)}
     enough = count_ratings(RATINGS)[1] >= newcomers.ENOUGH

@@ -85,9 +85,12 @@ def draw_newcomer(points, arrows, titles, clicked, listed, scores, before) -> Pi
     axes.dots(points[known], BLUE, 5, hollow=True, titles=[titles[j] for j in known])
     axes.dots(points[chosen], BLUE, 6, titles=[titles[j] for j in chosen])
     _write_names(picture, axes, points, titles, known)
-    for tip, colour, dash in zip(arrows, (PURPLE, BLUE), (True, False), strict=True):
-        axes.line([[0, 0], tip], colour, 3, dash=dash)
-        axes.dots([tip], colour, 5)
+    prior, row = arrows
+    axes.line([[0, 0], row], BLUE, 5)
+    axes.dots([row], BLUE, 6)
+    axes.line([[0, 0], prior], PURPLE, 2.5, dash=True)  # on top: the two may be the same
+    axes.dots([prior], PURPLE, 4)
+    axes.dots([[0, 0]], INK, 3)
     picture.text(_LEFT, 20, "the list: stars promised", size=14, anchor="start", bold=True)
     for k, (j, score, was) in enumerate(zip(listed, scores, before, strict=True)):
         y = 44 + 50 * k
@@ -96,8 +99,11 @@ def draw_newcomer(points, arrows, titles, clicked, listed, scores, before) -> Pi
         picture.box(_LEFT, y + 7, width[0], 14, ORANGE, opacity=0.75)
         picture.line([[_LEFT + width[1], y + 4], [_LEFT + width[1], y + 24]], width=2)
         picture.text(_LEFT + _BAR + 8, y + 19, f"{score:.2f}", anchor="start")
+    for value in (1, 3, 5):
+        x = _LEFT + _BAR * (value - 1) / 4
+        picture.text(x, 284, f"{value}", size=11, opacity=0.7)
     for y, colour, text in (
-        (316, PURPLE, "dashed: the prior mean"),
+        (316, PURPLE, "dashed: the prior mean, from zero"),
         (340, BLUE, "solid: with the stars given"),
         (364, ORANGE, "on the list"),
         (388, INK, "tick: promised to somebody unknown"),
@@ -184,7 +190,7 @@ class Newcomer(Widget):
         signs = np.where(points[np.searchsorted(self._shown, movies[0])] < 0, -1, 1)
         self._plane, self._points = signs * plane, signs * points
         lengths = np.linalg.norm(model.user_factors @ plane, axis=1)
-        self._scale = 0.6 * np.abs(self._points).max() / np.quantile(lengths, 0.9)
+        self._scale = np.abs(self._points).max() / np.quantile(lengths, 0.9)
         self._before = model.V @ find_rows(model, [], 0)[1]
         self.clicked, self.liked = [], []
         self._clickable = [int(j) for j in movies]
