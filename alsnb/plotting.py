@@ -1193,12 +1193,13 @@ def ellipse(mean, covariance, level: float = 0.9) -> np.ndarray:
     return mean + circle @ np.linalg.cholesky(covariance).T
 
 
-def plot_bets(draws: dict, title: str, *, level: float = 0.9, ax: Axes | None = None) -> Axes:
+def plot_bets(draws: dict, title: str, *, xlabel="predicted stars; each dot is one model",
+              level: float = 0.9, ax: Axes | None = None) -> Axes:  # fmt: skip
     """What many models predict for some movies: a dot each, with mean and interval below.
 
     `draws` maps a label to predictions in stars.
     """
-    ax = _axes(ax, title, "predicted stars; each dot is one model", "", (7.6, 1 + 1.5 * len(draws)))
+    ax = _axes(ax, title, xlabel, "", (7.6, 1 + 1.5 * len(draws)))
     width = 0.045
     bins = [np.round(np.asarray(values) / width) for values in draws.values()]
     step = 0.8 / max(np.unique(one, return_counts=True)[1].max() for one in bins)
@@ -1214,6 +1215,9 @@ def plot_bets(draws: dict, title: str, *, level: float = 0.9, ax: Axes | None = 
         ax.plot(np.mean(values), base, "o", color="black", ms=6)
         ax.text(0.01, base + 0.7, label, color=colour, weight="bold",
                 transform=ax.get_yaxis_transform())  # fmt: skip
+        if row == 0:
+            ax.annotate(f"{100 * level:g} % of the dots", (high, base), (0, -3), ha="right",
+                        va="top", textcoords="offset points", color=colour, size=9)  # fmt: skip
     ax.set(yticks=[], ylim=(-0.2, len(draws)))
     ax.xaxis.set_major_locator(plt.MultipleLocator(0.5))
     ax.spines["left"].set_visible(False)
@@ -1262,14 +1266,15 @@ def plot_belief(Y, r, noise: float, spread: float, *, axes=None) -> np.ndarray:
     covariance = noise**2 * np.linalg.inv(Y.T @ Y + penalty * np.eye(2))
     mean = solve_row(Y, r, penalty)
     axes[2].plot(*ellipse(mean, covariance).T, color=BLUE, lw=1.8)
-    axes[2].plot(*mean, "o", color=BLUE, ms=7)
+    axes[2].plot(*mean, "o", color="black", ms=6, zorder=5)
     for ax in (axes[0], axes[2]):
         outline = ellipse([0, 0], spread**2 * np.eye(2))
         ax.plot(*outline.T, color=GREY, lw=1.4, ls="--" if ax is axes[2] else "-")
     return axes
 
 
-def plot_shrinking(Y, r, noise: float, spread: float, counts, *, axes=None) -> np.ndarray:
+def plot_shrinking(Y, r, noise: float, spread: float, counts, *,
+                   labels=("first factor", "second factor"), axes=None) -> np.ndarray:  # fmt: skip
     """Where a row's two factors are likely to be after so many of its ratings, one panel each."""
     if axes is None:
         size = (2.6 * len(counts), 3.0)
@@ -1280,11 +1285,11 @@ def plot_shrinking(Y, r, noise: float, spread: float, counts, *, axes=None) -> n
         mean = solve_row(Y[:n], r[:n], penalty)
         reach = max(reach, 1.06 * np.abs(ellipse(mean, covariance)).max())
         words = "no rating" if n == 0 else f"{n} rating{'s' if n > 1 else ''}"
-        _axes(ax, words, "first factor", "second factor" if ax is axes[0] else "")
+        _axes(ax, words, labels[0], labels[1] if ax is axes[0] else "")
         ax.plot(*ellipse([0, 0], spread**2 * np.eye(2)).T, color=GREY, lw=1, ls="--")
         ax.fill(*ellipse(mean, covariance).T, color=BLUE, alpha=0.2, lw=0)
         ax.plot(*ellipse(mean, covariance).T, color=BLUE, lw=1.8)
-        ax.plot(*mean, "o", color=BLUE, ms=6)
+        ax.plot(*mean, "o", color="black", ms=5, zorder=5)
         for y in Y[:n]:
             ax.plot([0, y[0]], [0, y[1]], color=ORANGE, lw=1.2, alpha=0.8)
             ax.plot(*y, "o", color=ORANGE, ms=3)
@@ -1303,7 +1308,7 @@ def plot_traces(
         ax.plot(x, values, color=colour, lw=1.2)
         ax.text(1.02, 0.62 - 0.12 * k, label, color=colour, transform=ax.transAxes)
     ax.axvspan(1, burn_in, color=GREY, alpha=0.15, lw=0)
-    ax.text((1 + burn_in) / 2, 1.0, "burn-in", color=GREY, ha="center", va="top",
+    ax.text((1 + burn_in) / 2, 0.95, "burn-in", color=GREY, ha="center", va="top",
             transform=ax.get_xaxis_transform())  # fmt: skip
     ax.set_xlim(1, len(x))
     return ax
@@ -1315,12 +1320,14 @@ def plot_coverage(levels, curves: dict, title: str, *, ax: Axes | None = None) -
     `curves` maps a label to the shares at these levels.
     """
     ax = _axes(ax, title, "promised: level of the interval", "seen: share of ratings inside",
-               (5, 4.6))  # fmt: skip
+               (4.4, 4))  # fmt: skip
     ax.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--")
-    for (label, shares), colour in zip(curves.items(), (GREEN, GREY, PURPLE), strict=False):
+    for (label, shares), colour in zip(curves.items(), (GREEN, PURPLE, GREY), strict=False):
         ax.plot(levels, shares, "o-", color=colour, ms=5)
-        ax.annotate(label, (levels[0], shares[0]), (0, -14), textcoords="offset points",
-                    color=colour, ha="left", va="top")  # fmt: skip
+        side = -1 if colour == GREEN else 1  # above the first curve, below the others
+        ax.annotate(label, (levels[0], shares[0]), (7 * side, -4 * side), color=colour,
+                    textcoords="offset points", ha="right" if side < 0 else "left",
+                    va="bottom" if side < 0 else "top")  # fmt: skip
     ticks = [0, 0.25, 0.5, 0.75, 1]
     ax.set(xlim=(0, 1), ylim=(0, 1), xticks=ticks, yticks=ticks, aspect="equal")
     ax.xaxis.set_major_formatter("{x:.0%}")
@@ -1331,7 +1338,7 @@ def plot_coverage(levels, curves: dict, title: str, *, ax: Axes | None = None) -
 def plot_lower_ends(labels, mean, low, title: str, *, marked=(), ax: Axes | None = None) -> Axes:
     """Predictions and the lower ends of their intervals, the highest end first."""
     order = np.argsort(-np.asarray(low), kind="stable")
-    ax = _axes(ax, title, "stars", "", (7.4, 1.1 + 0.3 * len(order)))
+    ax = _axes(ax, title, "expected stars: lower end and mean", "", (7.4, 1.1 + 0.3 * len(order)))
     for place, k in enumerate(order.tolist()):
         colour = PURPLE if k in marked else ORANGE
         ax.plot([low[k], mean[k]], [place, place], color=colour, lw=2.5, solid_capstyle="butt")

@@ -518,7 +518,8 @@ def test_bets_are_a_dot_for_each_model():
         assert (row[:, 1] > base).all() and len(np.unique(row, axis=0)) == len(values)
         np.testing.assert_allclose(bar[:, 0], np.quantile(values, [0.05, 0.95]))
         assert mean.tolist() == [[np.mean(values), base]]
-    assert [text.get_text() for text in ax.texts] == list(draws)
+    first, second = draws
+    assert [text.get_text() for text in ax.texts] == [first, "90 % of the dots", second]
 
 
 def test_bell_curves_have_their_means_and_equal_areas():
@@ -547,7 +548,8 @@ def test_belief_is_prior_times_likelihood():
 
 
 def test_shrinking_ellipses_are_those_of_the_first_ratings():
-    axes = plotting.plot_shrinking(Y, RATINGS - 4, 0.9, 0.5, [0, 1, 3])
+    axes = plotting.plot_shrinking(Y, RATINGS - 4, 0.9, 0.5, [0, 1, 3], labels=("x", "y"))
+    assert [ax.get_xlabel() for ax in axes] == ["x"] * 3 and axes[0].get_ylabel() == "y"
     assert [ax.get_title() for ax in axes] == ["no rating", "1 rating", "3 ratings"]
     for ax, n in zip(axes, (0, 1, 3), strict=True):
         covariance = np.linalg.inv(Y[:n].T @ Y[:n] / 0.81 + 4 * np.eye(2))

@@ -63,8 +63,8 @@ def test_predictions_and_their_intervals():
     np.testing.assert_allclose(expected, BASELINE[3:] + V[3:] @ mean)
     np.testing.assert_allclose(std**2, [v @ covariance @ v for v in V[3:]])
     assert std[0] < TAU * np.linalg.norm(V[3]) * 0.95  # like Jaws, of which something is known
-    said = f"Aliens: {expected[0]:.1f} ± {1.645 * std[0]:.1f}. A press gives 1 star."
-    assert widget.report.endswith(said)
+    said = f"Aliens: {expected[0]:.1f} ± {1.645 * std[0]:.1f} (90 %, without noise)."
+    assert widget.report.endswith(f"{said} A press gives 1 star.")
     assert "1 rating; just now Jaws: 1 star." in widget.report
 
 

@@ -64,33 +64,48 @@ def draw(V, names, rated: dict, asked, told, beliefs: dict, reach: float) -> Pic
         colour, width, look = looks[name]
         plane.line(ellipse(*belief, LEVEL), colour, width, **look)
     plane.dots(beliefs["now"][0], BLUE, 6)
-    for k, name in enumerate(names):
+    labels = [f"{name} {rated[k]} ★" if k in rated else name for k, name in enumerate(names)]
+    for k in range(len(names)):
         colour = PURPLE if k == asked else ORANGE
         if k in rated:
             plane.line([[0, 0], V[k]], ORANGE, 1.2)
         plane.dots(V[k], colour, 7 if k == asked else 5, hollow=k not in rated)
-        stars = f" {rated[k]} ★" if k in rated else ""
-        _label(plane, V[k], name + stars, bold=k == asked)
-    said = "grey: no rating; thin: before the last; purple: if you rate it"
+    _label(plane, [*V, beliefs["now"][0]], labels, asked)
+    said = "dashed grey: no rating; thin: before the last; purple: if you rate it"
     plane.text(-reach, -reach, said, dx=6, dy=-8, size=11, anchor="start", opacity=0.7)
     _draw_told(picture, *told)
     return picture
 
 
-def _label(plane, at, text, bold):
-    """Write a name on the outer side of its dot, or above it if there is no room."""
+def _label(plane, points, labels, bold):
+    """Write each label beside its dot: on the outer side, or where it covers nothing."""
     left, _, width, _ = plane.place
-    x, needed = float(plane.x(at[0])), 6.6 * len(text) + 14
-    place = {"anchor": "end", "dx": -10} if at[0] < 0 else {"anchor": "start", "dx": 10}
-    if needed > (x - left if at[0] < 0 else left + width - x):
-        place = {"anchor": "middle", "dy": -8}
-    plane.text(*at, text, size=11, bold=bold, **{"dy": 4} | place)
+    dots = np.column_stack([plane.x(np.array(points)[:, 0]), plane.y(np.array(points)[:, 1])])
+    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in dots]
+    for k, text in enumerate(labels):
+        (x, y), w = dots[k], (6.6 if k == bold else 6) * len(text)
+        sides = [("end", -10, 4), ("start", 10, 4)]  # anchor, and the text's offset
+        for anchor, dx, dy in sides[:: 1 if points[k][0] < 0 else -1] + _ABOVE_OR_BELOW:
+            low = x + dx - w * {"start": 0, "middle": 0.5, "end": 1}[anchor]
+            box = low, y + dy - 9, low + w, y + dy + 3
+            inside = left < low and low + w < left + width + 20
+            if inside and not any(_overlap(box, other) for other in taken):
+                break
+        taken.append(box)
+        plane.text(*points[k], text, dx=dx, dy=dy, size=11, bold=k == bold, anchor=anchor)
+
+
+_ABOVE_OR_BELOW = [("middle", 0, -9), ("middle", 0, 18)]
+
+
+def _overlap(one, other):
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _draw_told(picture, names, means, stds):
     left = SIDE + 66
     picture.text(
-        left, 18, "Expected rating, with 90 % interval", anchor="start", bold=True, size=14
+        left, 18, "Expected rating (90 %, without noise)", anchor="start", bold=True, size=14
     )
     frame = picture.axes(left, 28, 280, SIDE - 20, (1, 5.5), (len(names), 0), xlabel="stars",
                          xticks=[1, 2, 3, 4, 5])  # fmt: skip
@@ -132,8 +147,8 @@ class WhatToAsk(Widget):
     >>> widget = WhatToAsk(V, np.full(3, 3.5), titles, [0, 1], [2], noise=0.9, spread=0.5)
     >>> widget.press("Ask me")
     >>> widget.press("Jaws")
-    >>> print(widget.report.partition(". ")[2])
-    The ellipse has 87 % of its first area. Fargo: 3.9 ± 1.1. A press gives 5 stars.
+    >>> print(widget.report.partition("area. ")[2])
+    Fargo: 3.9 ± 1.1 (90 %, without noise). A press gives 5 stars.
     """
 
     def __init__(self, V, baseline, titles, asked, told, noise: float, spread: float):
@@ -212,7 +227,7 @@ class WhatToAsk(Widget):
             kept = f"{area * left:.0%}".replace("%", " %")
             said += f"Most informative next: {self._names[self._next]}, which would leave {kept}. "
         gives = self.stars.value
-        said += f"{self._told_names[0]}: {mean[0]:.1f} ± {Z * std[0]:.1f}. "
+        said += f"{self._told_names[0]}: {mean[0]:.1f} ± {Z * std[0]:.1f} (90 %, without noise). "
         return said + f"A press gives {gives} star{'s' if gives > 1 else ''}."
 
     def picture(self) -> Picture:
