@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -134,6 +135,25 @@ def test_picture_shows_the_ellipse_and_the_movies():
     np.testing.assert_allclose(px, now[:-1].mean(axis=0), atol=0.3)
     rises = np.diff([float(dot.get("cx")) for dot in predicted])
     assert np.sign(rises[0]) == np.sign(np.diff(widget.predictions[0])[0])
+
+
+def test_labels_cover_no_dot_and_no_other():
+    near = np.array([[-1.0, 0.2], [-0.6, 0.2], [0.3, 0.2], [0.33, 0.23], [0.0, 0.0]])
+    widget = make(V=near)
+    widget.press("Jaws")
+    root = ElementTree.fromstring(widget.picture().svg("x"))
+    marks = {kind: [e for e in root.iter() if e.tag.endswith(kind)] for kind in ("text", "circle")}
+    found = [e for e in marks["text"] if e.text.removesuffix(" 5 ★") in NAMES]
+    boxes = []
+    for e in found:
+        width = 5.5 * len(e.text)
+        left = float(e.get("x")) - width * {"start": 0, "end": 1}.get(e.get("text-anchor"), 0.5)
+        boxes.append((left, left + width, float(e.get("y")) - 8, float(e.get("y"))))
+    dots = [(float(e.get("cx")),) * 2 + (float(e.get("cy")),) * 2 for e in marks["circle"]]
+    assert len(boxes) == 3 and len(dots) == 6
+    for one, other in [*itertools.combinations(boxes, 2), *itertools.product(boxes, dots[:4])]:
+        apart = one[0] > other[1] or other[0] > one[1] or one[2] > other[3] or other[2] > one[3]
+        assert apart, (one, other)
 
 
 @pytest.mark.parametrize(
