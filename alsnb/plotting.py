@@ -530,16 +530,18 @@ def _spread(places, gap=13):
     return spread
 
 
-def plot_pulls(pulls: dict, title: str, *, start="", around=None,
+def plot_pulls(pulls: dict, title: str, *, start="", around=None, crowd="",
                ax: Axes | None = None) -> Axes:  # fmt: skip
     """For each name, what a row of two factors is shrunk towards, and how far its ratings pull it.
 
     `pulls` maps a name to (where it starts, where it ends); `start` labels the starts; `around`
-    holds rows for context.
+    holds rows for context, and `crowd` says what these are.
     """
     ax = _axes(ax, title, "factor 0", "factor 1", (5, 4))
     if around is not None:
         ax.plot(*np.asarray(around)[:, :2].T, ".", color=GREY, ms=3, alpha=0.25, zorder=1)
+        ax.annotate(crowd, (0, 0), (5, 5), xycoords="axes fraction", textcoords="offset points",
+                    color=GREY, bbox=_BEHIND)  # fmt: skip
     for name, (first, last) in pulls.items():
         ax.annotate("", last[:2], first[:2], zorder=2, arrowprops={
             "arrowstyle": "-|>", "color": BLUE, "lw": 1.8, "shrinkA": 3, "shrinkB": 2,
@@ -557,7 +559,7 @@ def plot_pulls(pulls: dict, title: str, *, start="", around=None,
 
 def plot_protocol(n_folds: int = 5, *, ax: Axes | None = None) -> Axes:
     """What each fold's ratings are for: a fifth is closed, a tenth of the rest drawn to choose."""
-    title = "Each fold: fit and choose on four fifths, then open the last fifth once"
+    title = "Each fold: fit and choose on four fifths, then open the other fifth once"
     ax = _axes(ax, title, "ratings, in the order of the file (%)", size=(8, 2.9))
     width, stripe, rng = 100 / n_folds, 0.4, np.random.default_rng(0)
     for fold in range(n_folds):
@@ -578,17 +580,17 @@ def plot_protocol(n_folds: int = 5, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_rungs(scores, *, right: float = 1.0, reference: dict | None = None,
-                ax: Axes | None = None) -> Axes:  # fmt: skip
+def plot_rungs(scores, title="Each rung, and what it gains on the rung above", *,
+               right: float = 1.0, reference: dict | None = None,
+               ax: Axes | None = None) -> Axes:  # fmt: skip
     """Mean test error of each column, top down, with its folds as ticks and the paired step.
 
-    `scores` has a row for each fold. Means above `right` are written at the edge. `reference`
-    maps a label to an error that is drawn as a line.
+    `scores` has a row for each fold, whose ticks are joined from rung to rung. Means above `right`
+    are written at the edge. `reference` maps a label to an error that is drawn as a line.
     """
     means, steps = scores.mean(), scores.diff(axis=1)
-    ax = _axes(ax, "Each rung, and what it gains on the rung above",
-               "test RMSE (stars): mean, each fold, and (step ± one paired standard error)",
-               size=(8.6, 1.3 + 0.42 * len(means)))  # fmt: skip
+    xlabel = "test RMSE (stars): a tick for each fold, a dot for their mean"
+    ax = _axes(ax, title, xlabel, size=(8.6, 1.3 + 0.42 * len(means)))
     for y, (name, mean) in enumerate(means.items()):
         if mean > right:
             ax.annotate(f"{mean:.3f} →", (right, y), (-4, 0), textcoords="offset points",
@@ -600,12 +602,20 @@ def plot_rungs(scores, *, right: float = 1.0, reference: dict | None = None,
         if y and means.iloc[y - 1] <= right:
             step = f"{steps[name].mean():+.4f}".replace("-", "−")
             label += f"  ({step} ± {steps[name].sem():.4f})"
-        ax.annotate(label, (scores[name].max(), y), (9, 0), textcoords="offset points",
-                    va="center")  # fmt: skip
+        ax.annotate(label, (right, y), (9, 0), textcoords="offset points", va="center",
+                    annotation_clip=False)  # fmt: skip
     for label, value in (reference or {}).items():
         ax.axvline(value, color=GREY, ls=":", lw=1.2)
         ax.annotate(label, (value, len(means) - 0.45), (4, 0), textcoords="offset points",
                     color=GREY, va="bottom", fontsize="small")  # fmt: skip
+    shown = np.flatnonzero(means <= right)
+    ax.annotate("mean (step ± one\npaired standard error)", (right, shown[0]), (9, 16), color=GREY,
+                textcoords="offset points", fontsize="small", annotation_clip=False)  # fmt: skip
+    for _, fold in scores.iloc[:, shown].iterrows():
+        ax.plot(fold, shown, "-", color=GREY, lw=0.7, alpha=0.6, zorder=1)
+    hardest = scores.iloc[:, shown].mean(axis=1).idxmax()
+    ax.annotate(hardest, (scores.loc[hardest].iloc[shown[-1]], shown[-1]), (3, -9), color=GREY,
+                textcoords="offset points", va="top", ha="center", fontsize="small")  # fmt: skip
     ax.set_yticks(range(len(means)), means.index)
     ax.set(ylim=(len(means) - 0.4, -0.6))
     ax.set_xlim(right=right)
@@ -639,7 +649,7 @@ def plot_residuals(residuals, groups, title: str, *, xlabel="", ax: Axes | None 
     by = pd.Series(np.asarray(residuals)).groupby(groups, observed=True)
     ax = _axes(ax, title, xlabel, "mean of rating − prediction (stars)", (5, 3.4))
     ax.axhline(0, color=GREY, lw=1)
-    ax.errorbar(range(len(by)), by.mean(), 2 * by.sem(), fmt="o", color=ORANGE, ms=6)
+    ax.errorbar(range(len(by)), by.mean(), 2 * by.sem(), fmt="o", color=ORANGE, ms=3.5, capsize=4)
     ax.set_xticks(range(len(by)), [str(label) for label in by.groups])
     return ax
 

@@ -688,13 +688,14 @@ def test_choices_are_the_lowest_over_other_settings():
 
 def test_pulls_go_from_rings_to_dots():
     pulls, around = DRAWINGS["plot_pulls"][0], np.eye(4)
-    ax = plotting.plot_pulls(pulls, "t", start="zero", around=around)
+    ax = plotting.plot_pulls(pulls, "t", start="zero", around=around, crowd="all")
     cloud, *marks = lines(ax)
     np.testing.assert_array_equal(cloud, around[:, :2])
     wanted = [[end] for pair in pulls.values() for end in pair]
     np.testing.assert_array_equal(marks, wanted)
     assert [line.get_markerfacecolor() == "white" for line in ax.get_lines()[1::2]] == [True] * 2
-    named = {text.get_text(): tuple(text.xy) for text in ax.texts}
+    assert ax.texts[0].get_text() == "all" and ax.texts[0].get_color() == plotting.GREY
+    named = {text.get_text(): tuple(text.xy) for text in ax.texts[1:]}
     assert named.pop("zero") == (0, 0) and named.pop("") == (-0.1, -0.4)  # the last arrow's head
     assert named == {name: tuple(end) for name, (_, end) in pulls.items()}
 
@@ -736,11 +737,14 @@ def test_protocol_closes_each_fifth_once():
 def test_rungs_show_means_folds_and_paired_steps():
     ax = plotting.plot_rungs(SCORES, right=1.0, reference={"a library": 0.95})
     assert [text.get_text() for text in ax.texts] == [
-        "1.550 →", "0.920", "0.905  (−0.0150 ± 0.0050)", "a library"
+        "1.550 →", "0.920", "0.905  (−0.0150 ± 0.0050)", "a library",
+        "mean (step ± one\npaired standard error)", "1",
     ]  # fmt: skip
     folds, mean = lines(ax)[2:4]
     np.testing.assert_allclose(folds, [[0.88, 2], [0.93, 2]])
     np.testing.assert_allclose(mean, [[0.905, 2]])
+    joins = [[[scores.iloc[1], 1], [scores.iloc[2], 2]] for _, scores in SCORES.iterrows()]
+    np.testing.assert_allclose(lines(ax)[-len(joins) :], joins)
 
 
 def test_gifts_are_counted_and_their_means_marked():
