@@ -1125,22 +1125,29 @@ def plot_four_steps(values, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_genre_arrows(points, arrows, named: dict, *, ax: Axes | None = None) -> Axes:
+def plot_genre_arrows(
+    points, arrows, named: dict, *, before: dict | None = None, ax: Axes | None = None
+) -> Axes:
     """Movies as dots in two directions of factor space, and where each genre moves a movie.
 
-    `arrows` is a table with two columns, a row for each genre, in the units of `points`; they are
-    drawn longer, all by the same factor. `named` maps titles to positions.
+    `arrows` is a table with two columns, a row for each genre, in the units of `points`. `named`
+    maps titles to positions; `before` maps other names to where genres alone put some of these, a
+    circle, and to a list of their titles: a line leads from there to each dot.
     """
     ax = _axes(ax, "Where each genre moves a movie before anybody has rated it",
                "first direction", "second direction", (8.6, 6.8))  # fmt: skip
     points, tips = np.asarray(points, float), arrows.to_numpy(float)
     ax.plot(*points.T, "o", color=ORANGE, ms=3.5, mew=0, alpha=0.35)
-    reach = np.quantile(np.linalg.norm(points, axis=1), 0.97)
-    tips = tips * reach / np.linalg.norm(tips, axis=1).max()
     for tip in tips:
         ax.annotate("", tip, (0, 0), arrowprops={"arrowstyle": "-|>", "color": PURPLE, "lw": 2,
                                                  "shrinkA": 0, "shrinkB": 0})  # fmt: skip
     ax.plot(*tips.T, "o", color=PURPLE, ms=0)
+    circles = {name: np.asarray(start, float) for name, (start, _) in (before or {}).items()}
+    moves = [(circles[name], points[named[title]])
+             for name, (_, films) in (before or {}).items() for title in films]  # fmt: skip
+    ax.add_collection(LineCollection(moves, color=ORANGE, lw=1.5, ls=(0, (2, 1.5))))
+    for start in circles.values():
+        ax.plot(*start, "o", color=PURPLE, mfc="white", ms=8, mew=2)
     ax.set(aspect="equal", xticks=[], yticks=[])
     ax.margins(0.08)
     ax.figure.draw_without_rendering()
@@ -1151,13 +1158,19 @@ def plot_genre_arrows(points, arrows, named: dict, *, ax: Axes | None = None) ->
         texts.append(ax.annotate(name, tip, (0, 0), textcoords="offset points", color=PURPLE,
                                  fontsize=12, weight="bold"))  # fmt: skip
         anchors.append(tip)
+    for name, start in circles.items():
+        texts.append(ax.annotate(name, start, (0, 0), textcoords="offset points", color=PURPLE,
+                                 fontsize=10))  # fmt: skip
+        anchors.append(start)
     for name, j in named.items():
         ax.plot(*points[j], "o", color=ORANGE, ms=7, mew=0)
         texts.append(ax.annotate(name, points[j], (0, 0), textcoords="offset points", fontsize=9.5))
         anchors.append(points[j])
     anchors = at(np.array(anchors))
     sizes = [text.get_window_extent().size for text in texts]
-    shafts = at(np.vstack([np.linspace(0, 1, 12)[1:, None] * tip for tip in tips]))
+    ends = [*((np.zeros(2), tip) for tip in tips), *moves]
+    shares = np.linspace(0, 1, 12)[1:, None]
+    shafts = at(np.vstack([start + shares * (end - start) for start, end in ends]))
     corners = place_labels(anchors, sizes, np.vstack([anchors, shafts]), ax.bbox.extents,
                            gap=5 * per_point, rings=4)  # fmt: skip
     for text, corner, anchor in zip(texts, corners, anchors, strict=True):

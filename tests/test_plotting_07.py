@@ -62,18 +62,19 @@ def test_four_steps_say_whether_one_rises():
     assert plotting.plot_four_steps([3.0, 4.0, 3.5, 3.0]).get_title() == "A step has raised J"
 
 
-def test_arrows_keep_their_directions_and_proportions():
+def test_arrows_and_dots_have_the_same_units():
     points = np.random.default_rng(0).normal(size=(50, 2))
     effects = pd.DataFrame([[0.1, 0.0], [0.0, -0.2], [-0.1, 0.1]], ["Horror", "War", "Drama"])
-    ax = plotting.plot_genre_arrows(points, effects, {"Alien": 7})
-    dots, tips, named = lines(ax)
-    assert np.allclose(dots, points) and np.allclose(named, points[7])
-    ratio = tips[effects.to_numpy() != 0] / effects.to_numpy()[effects.to_numpy() != 0]
-    assert np.allclose(ratio, ratio[0]) and ratio[0] > 0
+    before = {"Horror + War": ((0.3, 0.4), ["Alien"])}
+    ax = plotting.plot_genre_arrows(points, effects, {"Alien": 7, "Heat": 9}, before=before)
+    dots, tips, circles, alien, heat = lines(ax)
+    assert np.allclose(dots, points) and np.allclose(tips, effects)
+    assert np.allclose([*alien, *heat], points[[7, 9]]) and circles.tolist() == [[0.3, 0.4]]
+    assert np.allclose(ax.collections[0].get_segments(), [[(0.3, 0.4), points[7]]])
     arrows = [text.xy for text in ax.texts if text.arrow_patch is not None]
     assert np.allclose(arrows, tips)
     names = [text.get_text() for text in ax.texts if text.get_text()]
-    assert set(names) == {*effects.index, "Alien"}
+    assert set(names) == {*effects.index, *before, "Alien", "Heat"}
     boxes = [text.get_window_extent().extents for text in ax.texts if text.get_text()]
     for k, (left, low, right, high) in enumerate(boxes):
         for a, b, c, d in boxes[:k]:
