@@ -254,9 +254,9 @@ def features(options):
     for row in rows:
         row["against plain"] = row["s / iteration"] / rows[0]["s / iteration"]
     memory = measure_memory(options, "threads", "--implicit")
-    rows[-1] |= {"peak MB": memory["peak"], "over R twice, U and V": memory[OVER]}
     show(f"{R.nnz:,} ratings, f = {f}, float32, two threads", rows)
-    return rows
+    show("the same with what was rated, in a process of its own: memory in MB", [memory])
+    return {"seconds": rows, "memory": memory}
 
 
 def sampler(options):
@@ -264,18 +264,17 @@ def sampler(options):
     rows, R = [], load_movielens("100k").R
     for name in (False, True):
         samples = [clock_sampler(R, 10, 120, 40, implicit_features=name) for _ in range(3)]
-        rows.append({"ratings": R.nnz, "f": 10, "what was rated": name})
-        rows[-1] |= {"160 sweeps, s": np.median(samples)}
+        rows.append({"what was rated": name, "160 sweeps, s": np.median(samples)})
+    show(f"the sampler, {R.nnz:,} ratings, f = 10, float64, two threads", rows)
     R, sweeps, iterations = make_heavy_tailed(1_000_000), [], []
     for _ in range(options.repeats):
         short, long = (clock_sampler(R, 32, n, 0) for n in (2, 12))
         sweeps.append((long - short) / 10)
         iterations.append(per_iteration(R, 32, "threads", None, 8, np.float64, bias=True)[1])
-    sweep, iteration = np.median(sweeps), np.median(iterations)
-    rows.append({"ratings": R.nnz, "f": 32, "what was rated": False, "s / sweep": sweep})
-    rows[-1] |= {"s / iteration of ALS": iteration, "ratio": sweep / iteration}
-    show("the sampler, float64, two threads", rows)
-    return rows
+    one = {"s / sweep": np.median(sweeps), "s / iteration of ALS": np.median(iterations)}
+    one["ratio"] = one["s / sweep"] / one["s / iteration of ALS"]
+    show(f"the sampler, {R.nnz:,} ratings, f = 32, float64, two threads", [one])
+    return [*rows, one]
 
 
 def clock_sampler(R, n_factors, n_samples, burn_in, **features):

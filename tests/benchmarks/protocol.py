@@ -61,7 +61,7 @@ SAMPLERS = {
         "user_features": ABOUT_USERS,
     },
 }
-SAMPLED = {"n_factors": [6, 10, 16, 24], "burn_in": [40]}  # README.md says why not 140
+SAMPLED = {"n_factors": [8, 12, 16], "burn_in": [40, 140]}
 STARTS, ITERATIONS = 4, 20
 WITHOUT = "no features"
 MEANS = {  # name: of what predictions are averaged
