@@ -585,8 +585,9 @@ def plot_rungs(scores, title="Each rung, and what it gains on the rung above", *
                ax: Axes | None = None) -> Axes:  # fmt: skip
     """Mean test error of each column, top down, with its folds as ticks and the paired step.
 
-    `scores` has a row for each fold, whose ticks are joined from rung to rung. Means above `right`
-    are written at the edge. `reference` maps a label to an error that is drawn as a line.
+    `scores` has a row for each fold, whose ticks are joined from rung to rung; the hardest fold is
+    marked and named. Means above `right` are written at the edge. `reference` maps a label to an
+    error that is drawn as a line.
     """
     means, steps = scores.mean(), scores.diff(axis=1)
     xlabel = "test RMSE (stars): a tick for each fold, a dot for their mean"
@@ -611,9 +612,12 @@ def plot_rungs(scores, title="Each rung, and what it gains on the rung above", *
     shown = np.flatnonzero(means <= right)
     ax.annotate("mean (step ± one\npaired standard error)", (right, shown[0]), (9, 16), color=GREY,
                 textcoords="offset points", fontsize="small", annotation_clip=False)  # fmt: skip
-    for _, fold in scores.iloc[:, shown].iterrows():
-        ax.plot(fold, shown, "-", color=GREY, lw=0.7, alpha=0.6, zorder=1)
     hardest = scores.iloc[:, shown].mean(axis=1).idxmax()
+    for name, fold in scores.iloc[:, shown].iterrows():
+        look = {"lw": 0.7, "alpha": 0.6}
+        if name == hardest:
+            look = {"lw": 1.6, "marker": "D", "mfc": "white", "ms": 5}
+        ax.plot(fold, shown, "-", color=GREY, zorder=1, **look)
     ax.annotate(hardest, (scores.loc[hardest].iloc[shown[-1]], shown[-1]), (3, -9), color=GREY,
                 textcoords="offset points", va="top", ha="center", fontsize="small")  # fmt: skip
     ax.set_yticks(range(len(means)), means.index)

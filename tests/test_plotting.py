@@ -745,6 +745,9 @@ def test_rungs_show_means_folds_and_paired_steps():
     np.testing.assert_allclose(mean, [[0.905, 2]])
     joins = [[[scores.iloc[1], 1], [scores.iloc[2], 2]] for _, scores in SCORES.iterrows()]
     np.testing.assert_allclose(lines(ax)[-len(joins) :], joins)
+    marked = [line.get_marker() == "D" for line in ax.get_lines()[-len(joins) :]]
+    hardest = SCORES.iloc[:, 1:].mean(axis=1).argmax()  # of what is drawn
+    assert marked == [fold == hardest for fold in range(len(joins))]
 
 
 def test_gifts_are_counted_and_their_means_marked():
