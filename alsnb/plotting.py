@@ -1287,7 +1287,7 @@ def plot_belief(Y, r, noise: float, spread: float, *, axes=None) -> np.ndarray:
         ax.imshow(density / density.max(), shades, origin="lower", extent=extent,
                   vmin=0, vmax=1)  # fmt: skip
         for y in Y:
-            ax.annotate("", y, (0, 0), arrowprops={"arrowstyle": "->", "color": ORANGE, "lw": 1.5})
+            ax.annotate("", y, (0, 0), arrowprops={"arrowstyle": "->", "color": "black", "lw": 1.5})
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     penalty = noise**2 / spread**2
     covariance = noise**2 * np.linalg.inv(Y.T @ Y + penalty * np.eye(2))
