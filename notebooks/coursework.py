@@ -123,7 +123,7 @@ def tags(cell: NotebookNode) -> set[str]:
 
 
 AS_IT_IS = ["LICENSE", "pyproject.toml", "runtime.txt", ".gitignore"]
-AS_IT_IS += ["alsnb/**/*.py", "tests/benchmarks/*.csv"]  # tables that chapter 05 reads
+AS_IT_IS += ["alsnb/**/*.py", "tests/benchmarks/*.csv"]  # read by chapters 05 and 08
 NOT_FOR_STUDENTS = re.compile(r"(?m)^# (refreshing|copies|tests).*\n(.+\n)+\n")
 README = """\
 # Learn matrix factorization by building a movie recommender
