@@ -48,16 +48,25 @@ class Notebook:
 
     def run_all(self, seconds=120):
         """Run all cells by the menu; wait until the last has run, or one has failed."""
+        from playwright.sync_api import TimeoutError  # without which all this is skipped
+
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        self.page.wait_for_function(
-            f"""() => {{
-                const cells = [...{PANEL}.content.model.cells].filter(cell => cell.type == 'code');
-                return cells.every(cell => cell.executionCount !== null)
-                    && {PANEL}.sessionContext.session.kernel.status == 'idle';
-            }}""",
-            timeout=1000 * seconds,
-        )
+        waiting = f"""() => {{
+            const cells = [...{PANEL}.content.model.cells].filter(cell => cell.type == 'code');
+            const left = cells.flatMap((cell, k) => cell.executionCount === null ? [k + 1] : []);
+            return [left, {PANEL}.sessionContext.session.kernel.status];
+        }}"""
+        try:
+            self.page.wait_for_function(
+                f"() => {{ const [left, kernel] = ({waiting})();"
+                " return !left.length && kernel == 'idle'; }",
+                timeout=1000 * seconds,
+            )
+        except TimeoutError as error:
+            left, kernel = self.page.evaluate(waiting)
+            what = f"code cells {left} have not run, and the kernel is {kernel}"
+            raise AssertionError(f"after {seconds} s {what}; {self.faults}") from error
 
     def outputs(self):
         """Return for each code cell its tags, its outputs as nbformat has them, and its place."""
