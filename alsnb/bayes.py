@@ -26,7 +26,7 @@ from tqdm import tqdm
 from .als import DivergenceError, check_executor, start_model
 from .features import Link, check_features, sum_rated, unit_rows
 from .metrics import check_clip
-from .model import ALS, SIDES, Factorization, one_row, top_items
+from .model import ALS, SIDES, Factorization, check_new, one_row, top_items
 from .parallel import open_executor
 from .ratings import (
     Ratings,
@@ -35,7 +35,6 @@ from .ratings import (
     check_number,
     check_positions,
     check_ratings,
-    check_row,
     check_rows,
     rows_of,
 )
@@ -376,23 +375,14 @@ class Posterior:
         >>> newcomer.predict(0)[0].shape
         (40,)
         """
-        n_items = len(self.draws[0].V)
-        if isinstance(ratings, tuple) and len(ratings) == 2:
-            rows = one_row(*check_row("items", *ratings, n_items))
-        elif sp.issparse(ratings):
-            rows = check_ratings(ratings, "ratings", empty=True)
-            if rows.shape[1] != n_items:
-                raise ValueError(f"ratings have {rows.shape[1]} columns for {n_items} items")
-        else:
-            kind = type(ratings).__name__
-            what = "a pair (items, ratings) or a sparse matrix"
-            raise TypeError(f"ratings must be {what}, got {kind}")
+        first = self.draws[0]
+        rows = check_new(ratings, len(first.V), "items", "ratings")
         n_rows = len(rows.indptr) - 1
         if features is not None:
-            link = self.draws[0].priors[0].link
+            link = first.priors[0].link
             if link is None or link.given is None:
                 raise ValueError("the sampler was given no features of users; leave them out")
-            features, _ = check_features(features, n_rows, "features", link, self.draws[0].V.dtype)
+            features, _ = check_features(features, n_rows, "features", link, first.V.dtype)
         rng, draws = np.random.default_rng(rng), []
         for draw in self.draws:
             means = draw.priors[0].means(rows, features)

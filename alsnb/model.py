@@ -530,18 +530,7 @@ class Factorization:
         """Rows of ratings, of a pair or a matrix; or raise what is wrong."""
         _check_side(side)
         fixed, columns = (self.V, "items") if side == "users" else (self.U, "users")
-        if isinstance(ratings, tuple) and len(ratings) == 2:
-            return one_row(*check_row(columns, *ratings, len(fixed)))
-        if not (sp.issparse(ratings) or isinstance(ratings, Ratings)):
-            kind = type(ratings).__name__
-            raise TypeError(
-                f"{name} must be a pair ({columns}, ratings) or a sparse matrix, got {kind}"
-            )
-        A = check_ratings(ratings, name, empty=True)
-        if A.shape[1] != len(fixed):
-            hint = "; is it transposed?" if A.shape[0] == len(fixed) else ""
-            raise ValueError(f"{name} have {A.shape[1]} columns for {len(fixed)} {columns}{hint}")
-        return A
+        return check_new(ratings, len(fixed), columns, name)
 
     def _solve(self, side, rows, features=None, n_workers=None):
         """All columns of some rows, whose ratings are checked."""
@@ -1201,6 +1190,22 @@ def _grown(link, own, n_new, features):
 def _check_side(side):
     if side not in SIDES:
         raise ValueError(f"side must be 'users' or 'items', got {side!r}")
+
+
+def check_new(ratings, size: int, columns: str, name: str):
+    """Rows of new ratings, of a pair or of a matrix with `size` columns; or raise what is wrong."""
+    if isinstance(ratings, tuple) and len(ratings) == 2:
+        return one_row(*check_row(columns, *ratings, size))
+    if not (sp.issparse(ratings) or isinstance(ratings, Ratings)):
+        kind = type(ratings).__name__
+        raise TypeError(
+            f"{name} must be a pair ({columns}, ratings) or a sparse matrix, got {kind}"
+        )
+    A = check_ratings(ratings, name, empty=True)
+    if A.shape[1] != size:
+        hint = "; is it transposed?" if A.shape[0] == size else ""
+        raise ValueError(f"{name} have {A.shape[1]} columns for {size} {columns}{hint}")
+    return A
 
 
 def one_row(items, ratings) -> Rows:

@@ -255,7 +255,8 @@ def on_cluster(client):
         if key not in kept:
             A = sp.csr_array((e.ratings, e.indices, e.indptr), shape=(len(e), len(e.Y)))
             ranges = cut_rows(e.indptr, e.Y.shape[1], len(workers))
-            kept[key] = e, ranges, scatter([A[start:stop] for start, stop in ranges])
+            given = e.indptr, e.ratings  # kept, so that no others get their ids
+            kept[key] = given, ranges, scatter([A[start:stop] for start, stop in ranges])
         return kept[key][1:]
 
     def collect(futures):

@@ -1206,6 +1206,23 @@ def plot_pairs(
 # How sure it is
 
 
+def know(Y, r, noise: float, spread: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and covariance of a row's factors after ratings r, of movies with factors Y.
+
+    Examples
+    --------
+    >>> mean, covariance = know(np.array([[1.0, 0.0]]), np.array([1.0]), noise=1.0, spread=1.0)
+    >>> mean
+    array([0.5, 0. ])
+    >>> covariance
+    array([[0.5, 0. ],
+           [0. , 1. ]])
+    """
+    Y, penalty = np.reshape(Y, (-1, 2)), noise**2 / spread**2
+    covariance = noise**2 * np.linalg.inv(Y.T @ Y + penalty * np.eye(2))
+    return solve_row(Y, np.asarray(r, float), penalty), covariance
+
+
 def ellipse(mean, covariance, level: float = 0.9) -> np.ndarray:
     """Points (73, 2) around the smallest region that holds a normal pair with probability `level`.
 
@@ -1289,9 +1306,7 @@ def plot_belief(Y, r, noise: float, spread: float, *, axes=None) -> np.ndarray:
         for y in Y:
             ax.annotate("", y, (0, 0), arrowprops={"arrowstyle": "->", "color": "black", "lw": 1.5})
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    penalty = noise**2 / spread**2
-    covariance = noise**2 * np.linalg.inv(Y.T @ Y + penalty * np.eye(2))
-    mean = solve_row(Y, r, penalty)
+    mean, covariance = know(Y, r, noise, spread)
     axes[2].plot(*ellipse(mean, covariance).T, color=BLUE, lw=1.8)
     axes[2].plot(*mean, "o", color="black", ms=6, zorder=5)
     for ax in (axes[0], axes[2]):
@@ -1306,10 +1321,9 @@ def plot_shrinking(Y, r, noise: float, spread: float, counts, *,
     if axes is None:
         size = (2.6 * len(counts), 3.0)
         axes = plt.subplots(1, len(counts), figsize=size, layout="constrained", sharey=True)[1]
-    penalty, reach = noise**2 / spread**2, 0.0
+    reach = 0.0
     for ax, n in zip(axes, counts, strict=True):
-        covariance = noise**2 * np.linalg.inv(Y[:n].T @ Y[:n] + penalty * np.eye(2))
-        mean = solve_row(Y[:n], r[:n], penalty)
+        mean, covariance = know(Y[:n], r[:n], noise, spread)
         reach = max(reach, 1.06 * np.abs(ellipse(mean, covariance)).max())
         words = "no rating" if n == 0 else f"{n} rating{'s' if n > 1 else ''}"
         _axes(ax, words, labels[0], labels[1] if ax is axes[0] else "")

@@ -4,30 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..plotting import BLUE, ORANGE, PURPLE, ellipse, short_title
-from ..ridge import solve_row
+from ..plotting import BLUE, ORANGE, PURPLE, ellipse, know, short_title
 from .base import Widget, slider
 from .picture import INK, Picture
 
 LEVEL, Z = 0.9, 1.6449  # of ellipses and intervals; its quantile
 SIDE = 400  # px of the plane
-
-
-def know(Y, r, noise: float, spread: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and covariance of a row's factors after ratings r, of movies with factors Y.
-
-    Examples
-    --------
-    >>> mean, covariance = know(np.array([[1.0, 0.0]]), np.array([1.0]), noise=1.0, spread=1.0)
-    >>> mean
-    array([0.5, 0. ])
-    >>> covariance
-    array([[0.5, 0. ],
-           [0. , 1. ]])
-    """
-    Y, penalty = np.reshape(Y, (-1, 2)), noise**2 / spread**2
-    covariance = noise**2 * np.linalg.inv(Y.T @ Y + penalty * np.eye(2))
-    return solve_row(Y, np.asarray(r, float), penalty), covariance
 
 
 def areas_left(V, covariance, noise: float) -> np.ndarray:
