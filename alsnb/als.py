@@ -9,13 +9,19 @@ import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import scipy.sparse as sp
 
 from .features import Link, check_features
 from .metrics import calculate_rmse, residuals_of, root_mean_square
 from .model import ALS, SIDES, Factorization
 from .parallel import EXECUTORS, count_cores, open_executor
-from .ratings import check_count, check_dtype, check_number, check_ratings, count_ratings
+from .ratings import (
+    check_count,
+    check_dtype,
+    check_held_out,
+    check_number,
+    check_ratings,
+    count_ratings,
+)
 
 
 class DivergenceError(ValueError):
@@ -379,20 +385,6 @@ def check_books(R, n_iterations=20, verbose=True, R_test=None, callback=None, to
         "R_test": R_test,
         "callback": callback,
     }
-
-
-def check_held_out(R_test, R, name) -> sp.csr_array:
-    """Return held-out ratings as CSR; raise TypeError or ValueError if they do not fit R."""
-    R_test = check_ratings(R_test, name)
-    if R_test.shape != R.shape:
-        raise ValueError(f"{name} has shape {R_test.shape} but R has {R.shape}")
-    pairs = [
-        sp.csr_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape) for A in (R, R_test)
-    ]
-    if shared := pairs[0].multiply(pairs[1]).nnz:
-        what = f"{shared} of its {R_test.nnz} ratings are training ratings too"
-        raise ValueError(f"{name} is not held out: {what}; split R, as with train_test_split")
-    return R_test
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows is reported as a divergence

@@ -11,7 +11,6 @@ import json
 import secrets
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +19,10 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from threadpoolctl import threadpool_limits
 
 from .features import Link, check_features, feature_names, step_link
-from .metrics import check_clip
-from .parallel import count_cores, open_executor
+from .metrics import check_clip, list_in_blocks, select_top
+from .parallel import open_executor
 from .ratings import (
     Ratings,
     check_count,
@@ -41,7 +39,6 @@ from .ridge import Equation, solve_row, solve_rows
 
 SIDES = ("users", "items")
 WHY = "; it is what makes a row with fewer ratings than factors solvable"
-_BLOCK = 2**20  # scores that a thread makes at a time: 4 or 8 MB
 
 
 @dataclass(frozen=True)
@@ -815,18 +812,13 @@ class Factorization:
             _check_scores(scores, block)
             scores[rows_of(seen), seen.indices] = -np.inf
             scores[:, left_out] = -np.inf
-            return _select(scores, top_n)
+            return select_top(scores, top_n)
 
         if one:
             items, scores = list_block(chosen)
             found = items[0] >= 0
             return items[0][found], scores[0][found]
-        n_workers = count_cores() if n_workers is None else check_count("n_workers", n_workers)
-        step = max(1, _BLOCK // len(self.V))
-        blocks = [chosen[start : start + step] for start in range(0, max(1, len(chosen)), step)]
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_workers) as pool:
-            lists = list(pool.map(list_block, blocks))
-        return tuple(np.concatenate(part) for part in zip(*lists, strict=True))
+        return list_in_blocks(list_block, chosen, len(self.V), n_workers)
 
     def similar_items(
         self, item: int, top_n: int = 10, *, candidates=None, measure: str = "cosine"
@@ -1264,26 +1256,3 @@ def _check_scores(scores, users=None):
         bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))[0]
         who = "" if users is None else f" for user {users[bad]}"
         raise ValueError(f"the factors predict NaN or ∞{who}: they hold some, or are too large")
-
-
-def _select(block, top_n):
-    """Columns and values of the `top_n` largest of each row, or −1 and −∞ where all others are −∞.
-
-    The largest of each group of columns are looked at first: what is among the `top_n` of a row is
-    at least as large as the `top_n`-th of its groups' largest.
-    """
-    n_rows, n_columns = block.shape
-    starts = np.arange(0, n_columns, max(1, n_columns // (4 * top_n)))
-    largest = np.maximum.reduceat(block, starts, axis=1)
-    threshold = np.partition(largest, -top_n, axis=1)[:, -top_n, None]
-    rows, columns = np.divmod(np.flatnonzero(block >= threshold), n_columns)
-    values = block[rows, columns]
-    order = np.lexsort((columns, -values, rows))
-    rank = np.arange(len(order)) - np.searchsorted(rows, rows)  # rows are in order, either way
-    rows, columns, values = rows[order], columns[order], values[order]
-    chosen = (rank < top_n) & (values > -np.inf)
-    items = np.full((n_rows, top_n), -1)
-    scores = np.full((n_rows, top_n), -np.inf, block.dtype)
-    items[rows[chosen], rank[chosen]] = columns[chosen]
-    scores[rows[chosen], rank[chosen]] = values[chosen]
-    return items, scores

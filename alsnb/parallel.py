@@ -7,7 +7,6 @@ by `solve_rows`, wherever that runs: the bits are the same.
 from __future__ import annotations
 
 import json
-import os
 import queue
 import shutil
 import subprocess
@@ -26,13 +25,9 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from .ridge import Equation, solve_rows
+from .timing import count_cores
 
 EXECUTORS = ("threads", "serial", "processes", "readable")
-
-
-def count_cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def row_costs(n_ratings, n_factors: int) -> np.ndarray:

@@ -425,6 +425,20 @@ def check_rows(R, name: str = "R") -> sp.csr_array:
     return check_ratings(R, name, empty=True)
 
 
+def check_held_out(R_test, R, name) -> sp.csr_array:
+    """Return held-out ratings as CSR; raise TypeError or ValueError if they do not fit R."""
+    R_test = check_ratings(R_test, name)
+    if R_test.shape != R.shape:
+        raise ValueError(f"{name} has shape {R_test.shape} but R has {R.shape}")
+    pairs = [
+        sp.csr_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape) for A in (R, R_test)
+    ]
+    if shared := pairs[0].multiply(pairs[1]).nnz:
+        what = f"{shared} of its {R_test.nnz} ratings are training ratings too"
+        raise ValueError(f"{name} is not held out: {what}; split R, as with train_test_split")
+    return R_test
+
+
 def check_positions(name: str, values, size: int) -> np.ndarray:
     """Return distinct positions under `size`, or raise IndexError, TypeError or ValueError."""
     positions = np.atleast_1d(np.asarray(values))

@@ -1,7 +1,8 @@
-"""Stopwatches for chapter 04."""
+"""Stopwatches for chapter 04, and the number of cores."""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -125,3 +126,8 @@ def noted(function: Callable, notes: list) -> Callable:
         return result
 
     return function_and_note
+
+
+def count_cores() -> int:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

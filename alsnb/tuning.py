@@ -15,11 +15,10 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from .als import check_held_out
 from .metrics import calculate_rmse, check_clip
 from .model import ALS
 from .parallel import count_cores
-from .ratings import check_count, check_dtype, check_ratings
+from .ratings import check_count, check_dtype, check_held_out, check_ratings
 
 FEATURES = ("user_features", "item_features")
 RESULTS = ["n_iterations", "train_rmse", "validation_rmse", "seconds", "error"]

@@ -80,7 +80,7 @@ def test_lists_are_sorted_by_hand(seed, n_items, top_n, share, block):
         barred = ~np.isin(np.arange(n_items), candidates)
     options = {"top_n": top_n, "candidates": candidates}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("alsnb.model._BLOCK", block)
+        patch.setattr("alsnb.metrics._BLOCK", block)
         users = rng.permutation(6)[:4]
         many = model.recommend(users, R, n_workers=1 + seed % 3, **options)
     for user, *rows in zip(users, *many, strict=True):

@@ -265,7 +265,7 @@ with warnings.catch_warnings(record=True) as caught:
     from helpers import fit, heavy_tailed
     R = heavy_tailed(60, 40)
     models = [fit(R, "all", executor=executor) for executor in ("serial", "threads")]
-print(alsnb.which_blas())
+print(alsnb.ridge.which_blas())
 print(*(f"{{warning.category.__name__}}: {{warning.message}}" for warning in caught), sep="\\n")
 np.savez(sys.argv[1], *(X for model in models for X in (*model, model.objectives)))
 """
@@ -317,6 +317,6 @@ def test_without_the_wheel_the_blas_is_scipys(tmp_path, arrays_here):
 @pytest.mark.skipif(not find_spec("scipy_openblas32"), reason="the wheel is not installed")
 def test_the_wheel_is_named_where_it_is_installed():
     pytest.importorskip("numba")
-    name, version, rest = alsnb.which_blas().split(maxsplit=2)
+    name, version, rest = alsnb.ridge.which_blas().split(maxsplit=2)
     assert (name, rest) == ("OpenBLAS", "of scipy-openblas32")
     assert version[0].isdigit()

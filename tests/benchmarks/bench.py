@@ -23,12 +23,8 @@ import scipy
 import scipy.sparse as sp
 from contenders import PEERS, Before, parallel, sequential, textbook
 
-from alsnb import (
-    als_matrix_factorization_parallel,
-    load_movielens,
-    sample_factorization,
-    which_blas,
-)
+from alsnb import als_matrix_factorization_parallel, load_movielens, sample_factorization
+from alsnb.ridge import which_blas
 
 HERE = Path(__file__).resolve()
 OVER = "(peak - compiled) / needed"
