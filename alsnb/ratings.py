@@ -105,7 +105,7 @@ class Ratings:
         table: pd.DataFrame,
         user: str = "user_id",
         item: str = "item_id",
-        rating: str = "rating",
+        rating: str | None = "rating",
         timestamp: str | None = None,
         titles=None,
         *,
@@ -121,13 +121,14 @@ class Ratings:
             A rating of 0 is a rating: drop it first where it means "not rated".
         user, item, rating, timestamp : str
             Names of its columns. Timestamps are numbers or datetimes; they tell which of two
-            ratings is the last, and serve to split by time.
+            ratings is the last, and serve to split by time. Without a column of ratings, None, each
+            row counts 1.
         titles : str or mapping of id to str, optional
             A column of the table (of several titles of an item, the last), or a dict or Series of
             titles by item id. Where there is none, the id is the title.
-        on_duplicate : {"error", "last", "mean"}
+        on_duplicate : {"error", "last", "mean", "sum"}
             What to do where a user has rated an item more than once: refuse, keep the rating with
-            the latest timestamp (without timestamps, the last line), or keep the mean.
+            the latest timestamp (without timestamps, the last line), or keep the mean or the sum.
         **about
             scale, user_table, item_table, name, item_name, unit: see `Ratings`.
 
@@ -154,21 +155,22 @@ class Ratings:
         options = {field.name for field in fields(cls)} - {"R", "user_ids", "item_ids", "table"}
         if wrong := set(about) - options:
             raise TypeError(f"from_table has no option {wrong.pop()!r}; see help(Ratings)")
-        if on_duplicate not in ("error", "last", "mean"):
+        if on_duplicate not in ("error", "last", "mean", "sum"):
             raise ValueError(
-                f"on_duplicate must be 'error', 'last' or 'mean', got {on_duplicate!r}"
+                f"on_duplicate must be 'error', 'last', 'mean' or 'sum', got {on_duplicate!r}"
             )
-        names = {"user_id": user, "item_id": item, "rating": rating, "timestamp": timestamp}
-        clean = _read_columns(table, {key: name for key, name in names.items() if name is not None})
+        names = {"user_id": user, "item_id": item, "rating": rating}
+        names |= {} if timestamp is None else {"timestamp": timestamp}
+        clean = _read_columns(table, names)
         if isinstance(titles, str):
             titles = _column(table, titles).groupby(table[item].to_numpy()).last()
         clean = _drop_duplicates(clean, on_duplicate)
         user_ids, item_ids = (_sorted_ids(clean[key], key) for key in ("user_id", "item_id"))
         R = _to_matrix(clean, user_ids, item_ids)
-        if R.nnz > 1 and R.data.min() == R.data.max():
+        if rating is not None and R.nnz > 1 and R.data.min() == R.data.max():
             warnings.warn(
-                f"all ratings are {R.data[0]:g}: there is nothing to learn from them; clicks and "
-                "purchases without grades need implicit feedback, not ratings",
+                f"all ratings are {R.data[0]:g}: there is nothing to learn from them as grades; "
+                "for clicks and purchases make Ratings.counts, and fit with ALS(confidence=1)",
                 stacklevel=2,
             )
         if not isinstance(titles, (type(None), Mapping, pd.Series)):
@@ -181,6 +183,76 @@ class Ratings:
         found = known.reindex(item_ids).to_numpy(dtype=object)
         named = np.where(pd.isna(found), item_ids.astype(object), found).astype(str).astype(object)
         return cls(R, user_ids, item_ids, named, clean, **about)
+
+    @classmethod
+    def counts(
+        cls,
+        table: pd.DataFrame,
+        user: str = "user_id",
+        item: str = "item_id",
+        timestamp: str | None = None,
+        titles=None,
+        **about,
+    ) -> Ratings:
+        """Count events, such as plays, clicks or purchases: R says how often of each pair.
+
+        Parameters
+        ----------
+        table : DataFrame
+            A row for each event.
+        user, item, timestamp, titles, **about :
+            As for `from_table`, which also says what is raised. Of a pair's timestamps the latest
+            is kept.
+
+        Returns
+        -------
+        Ratings
+
+        Examples
+        --------
+        >>> plays = pd.DataFrame({"user_id": ["ann", "ann", "bob"], "item_id": [7, 7, 9]})
+        >>> Ratings.counts(plays).R.toarray()
+        array([[2., 0.],
+               [0., 1.]])
+        """
+        return cls.from_table(
+            table, user, item, None, timestamp, titles, on_duplicate="sum", **about
+        )
+
+    def binarize(self, at_least: float | None = None) -> Ratings:
+        """What somebody has rated, or has rated well: R holds ones there, and nothing elsewhere.
+
+        Parameters
+        ----------
+        at_least : float, optional
+            Keep ratings of at least this. By default all are kept, zeros too.
+
+        Returns
+        -------
+        Ratings
+            Of the same users and items, some of which may have nothing left.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `at_least` is not a number, or above all ratings.
+
+        Examples
+        --------
+        >>> table = pd.DataFrame({"user_id": [1, 1], "item_id": [7, 9], "rating": [2.0, 5.0]})
+        >>> Ratings.from_table(table).binarize(at_least=4).R.toarray()
+        array([[0., 1.]])
+        """
+        R, table = self.R, self.table
+        if at_least is not None:
+            if not isinstance(at_least, Real) or isinstance(at_least, bool):
+                raise TypeError(f"at_least must be a number, got {reprlib.repr(at_least)}")
+            kept = np.flatnonzero(R.data >= at_least)
+            if not len(kept):
+                raise ValueError(f"no rating is at least {at_least:g}; they go to {R.data.max():g}")
+            R, table = _split(R, kept)[1], table[table["rating"] >= at_least]
+        R = sp.csr_array((np.ones_like(R.data), R.indices, R.indptr), shape=R.shape)
+        return replace(self, R=R, table=table.assign(rating=1.0), scale=(1.0, 1.0))
 
     def user(self, user_id) -> int:
         """Row of R of a user's id. Raises LookupError if there is none."""
@@ -269,7 +341,10 @@ def _column(table, name):
 
 def _read_columns(table, names):
     """The columns needed, under our names and checked, in a new table."""
-    columns = {key: _column(table, name) for key, name in names.items()}
+    columns = {
+        key: pd.Series(1.0, index=table.index) if name is None else _column(table, name)
+        for key, name in names.items()
+    }
     if not pd.api.types.is_any_real_numeric_dtype(columns["rating"]):
         dtype = columns["rating"].dtype
         raise TypeError(f"{names['rating']} must hold real numbers, got dtype {dtype}")
@@ -306,9 +381,9 @@ def _drop_duplicates(table, on_duplicate):
             f"{repeated.sum()} ratings repeat a (user, item) pair, the first by user {user!r} for "
             f"item {item!r}; choose on_duplicate='last' or 'mean', or keep one each"
         )
-    if on_duplicate == "mean":
-        mean = table.groupby(pair, observed=True)["rating"].transform("mean")
-        table = table.assign(rating=mean)
+    if on_duplicate != "last":
+        of_pair = table.groupby(pair, observed=True)["rating"]
+        table = table.assign(rating=of_pair.transform(on_duplicate))
     by_time = table.sort_values("timestamp", kind="stable") if "timestamp" in table else table
     return by_time.drop_duplicates(pair, keep="last").sort_index(kind="stable")
 
@@ -618,15 +693,22 @@ def train_test_split(
     return _split(R, order[: _share(test_fraction, R.nnz)])
 
 
-def leave_k_out(R, k: int = 1, *, rng=None) -> tuple[sp.csr_array, sp.csr_array]:
-    """Hold out k ratings of every user, at random; users with no more than that keep all.
+def leave_k_out(
+    R, k: float = 1, *, by_time: bool = False, rng=None
+) -> tuple[sp.csr_array, sp.csr_array]:
+    """Hold out k ratings of every user, or a share: at random, or those that came last.
 
     Parameters
     ----------
     R : scipy.sparse array or matrix, shape (n_users, n_items), or Ratings
-    k : int
-        Ratings held out of each user, at least 1.
+    k : int or float
+        Ratings held out of each user, at least 1; users with no more than that keep all. Or, below
+        1, a share of each user's ratings, rounded, of which one at least is kept.
+    by_time : bool
+        Hold out the last of each user, for which R must be `Ratings` with timestamps; of those of
+        one moment, the last in the table. The other way, any.
     rng : int, numpy.random.Generator or None
+        Says which, unless `by_time`.
 
     Returns
     -------
@@ -635,7 +717,8 @@ def leave_k_out(R, k: int = 1, *, rng=None) -> tuple[sp.csr_array, sp.csr_array]
     Raises
     ------
     TypeError, ValueError
-        If R is not a sparse matrix of finite ratings, or no user has more than k.
+        If R is not a sparse matrix of finite ratings, there are no timestamps to go by, or no user
+        has enough ratings.
 
     Examples
     --------
@@ -644,14 +727,24 @@ def leave_k_out(R, k: int = 1, *, rng=None) -> tuple[sp.csr_array, sp.csr_array]
     >>> set(count_ratings(test)[0].tolist())
     {2}
     """
-    R, k = check_ratings(R), check_count("k", k)
-    rows, drawn = rows_of(R), np.random.default_rng(rng).random(R.nnz)
-    order = np.lexsort((drawn, rows))  # each user's ratings, shuffled
+    share = isinstance(k, Real) and 0 < k < 1
+    k = float(k) if share else check_count("k", k)
+    if by_time:
+        places, R = _places_in_time(R), R.R
+        turn = np.empty(R.nnz)
+        turn[places] = -np.arange(R.nnz)
+    else:
+        R = check_ratings(R)
+        turn = np.random.default_rng(rng).random(R.nnz)
+    rows, n = rows_of(R), np.diff(R.indptr)
+    order = np.lexsort((turn, rows))  # each user's ratings, in the order in which they are taken
     rank = np.empty_like(order)
-    rank[order] = np.arange(R.nnz) - np.repeat(R.indptr[:-1], np.diff(R.indptr))
-    test = np.flatnonzero((rank < k) & (np.diff(R.indptr)[rows] > k))
+    rank[order] = np.arange(R.nnz) - np.repeat(R.indptr[:-1], n)
+    taken = np.minimum(np.rint(k * n), n - 1) if share else np.where(n > k, k, 0)
+    test = np.flatnonzero(rank < taken[rows])
     if not len(test):
-        raise ValueError(f"no user has more than {k} ratings, to leave {k} out")
+        what = f"a share of {k:g}" if share else f"{k}"
+        raise ValueError(f"no user has more than {n.max()} ratings, too few to leave {what} out")
     return _split(R, test)
 
 
@@ -753,12 +846,8 @@ def split_by_time(
     array([[5., 0.],
            [0., 0.]])
     """
-    places = _places(ratings)
-    if "timestamp" not in ratings.table:
-        raise ValueError("these ratings have no timestamps; name them: from_table(timestamp=…)")
-    order = np.argsort(ratings.table["timestamp"].to_numpy(), kind="stable")
-    last = order[len(order) - _share(test_fraction, len(order)) :]
-    return _split(ratings.R, places[last])
+    places = _places_in_time(ratings)
+    return _split(ratings.R, places[len(places) - _share(test_fraction, len(places)) :])
 
 
 def _share(test_fraction, n_ratings) -> int:
@@ -784,6 +873,14 @@ def _places(ratings) -> np.ndarray:
     places = np.empty(len(users), dtype=np.int64)
     places[order] = np.arange(len(users))
     return places
+
+
+def _places_in_time(ratings) -> np.ndarray:
+    """Where in `R.data` each rating is, from the first given to the last."""
+    places = _places(ratings)
+    if "timestamp" not in ratings.table:
+        raise ValueError("these ratings have no timestamps; name them: from_table(timestamp=…)")
+    return places[np.argsort(ratings.table["timestamp"].to_numpy(), kind="stable")]
 
 
 def _split(R, test) -> tuple[sp.csr_array, sp.csr_array]:

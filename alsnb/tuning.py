@@ -15,13 +15,13 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from .metrics import calculate_rmse, check_clip
+from .metrics import calculate_rmse, check_clip, evaluate_lists
 from .model import ALS
 from .parallel import count_cores
 from .ratings import check_count, check_dtype, check_held_out, check_ratings
 
 FEATURES = ("user_features", "item_features")
-RESULTS = ["n_iterations", "train_rmse", "validation_rmse", "seconds", "error"]
+METRICS = "rmse", "ndcg"  # of which less is better, and more
 
 
 def grid_search(
@@ -30,6 +30,7 @@ def grid_search(
     grid: Mapping[str, Iterable],
     *,
     n_iterations: int | Iterable[int] = 20,
+    metric: str = "rmse",
     clip: tuple[float, float] | None = None,
     sample: int | None = None,
     executor="threads",
@@ -52,6 +53,9 @@ def grid_search(
         Values to try for the settings of `ALS`, for rng or for dtype, by name.
     n_iterations : int or iterable of int
         The number of iterations, or several of which each is reported.
+    metric : {"rmse", "ndcg"}
+        What to score by: the error of predicted ratings, or NDCG@10 of the lists, where more is
+        better; see `evaluate_lists`.
     clip : (float, float), optional
         As for `calculate_rmse`; of the validation error only.
     sample : int, optional
@@ -73,8 +77,9 @@ def grid_search(
     Returns
     -------
     DataFrame, one row for each combination and number of iterations, in the order of the grid
-        The settings; n_iterations; train_rmse and validation_rmse (stars); seconds of the fit up
-        to there; error, the message of a fit that failed, whose figures are missing.
+        The settings; n_iterations; train_rmse, the fit's own error, and validation_rmse (stars),
+        or validation_ndcg; seconds of the fit up to there; error, the message of a fit that failed,
+        whose figures are missing.
 
     Raises
     ------
@@ -108,6 +113,10 @@ def grid_search(
         n_workers = count_cores() if n_workers is None else check_count("n_workers", n_workers)
     elif n_workers is not None:
         raise ValueError("n_workers is the pool's own affair; leave it out with an Executor")
+    if metric not in METRICS:
+        raise ValueError(f"metric must be one of {', '.join(map(repr, METRICS))}, got {metric!r}")
+    if metric != "rmse" and clip is not None:
+        raise ValueError(f"clip is for predicted ratings; leave it out with metric={metric!r}")
     R_train = check_ratings(R_train, "R_train")
     R_validation = check_held_out(R_validation, R_train, "R_validation")
     configurations = _combine(grid, settings)
@@ -119,7 +128,7 @@ def grid_search(
     if not counts:
         raise ValueError("n_iterations must be a number, or several of them, got none")
     settings |= {"rng": check_count("rng", rng, low=0), "dtype": check_dtype(dtype).name}
-    fit = (R_train, R_validation, counts, check_clip(clip), settings)
+    fit = (R_train, R_validation, counts, metric, check_clip(clip), settings)
     done = {}
     with (
         threadpool_limits(1, user_api="blas"),
@@ -136,7 +145,8 @@ def grid_search(
                 future.cancel()
             raise
     rows = [one | row for k, one in enumerate(configurations) for row in done[k]]
-    table = pd.DataFrame(rows, columns=[*grid, *RESULTS])
+    results = ["n_iterations", "train_rmse", f"validation_{metric}", "seconds", "error"]
+    table = pd.DataFrame(rows, columns=[*grid, *results])
     for name in grid:  # None stays None
         if any(row[name] is None for row in rows):
             table[name] = pd.Series([row[name] for row in rows], dtype=object)
@@ -167,10 +177,13 @@ def best_settings(found: pd.DataFrame) -> dict:
     >>> best_settings(found.assign(validation_rmse=[0.95, 0.93]))
     {'lambda_reg': 3, 'n_iterations': 20}
     """
-    if not found["validation_rmse"].notna().any():
+    metric = next(one for one in METRICS if f"validation_{one}" in found)
+    scores = found[f"validation_{metric}"]
+    if not scores.notna().any():
         raise ValueError("no fit has a validation error; the column error says why")
-    row = found["validation_rmse"].idxmin()
-    best = {name: found.loc[row, name] for name in _settings_of(found)}
+    row = scores.idxmin() if metric == "rmse" else scores.idxmax()
+    results = {"train_rmse", scores.name, "seconds", "error"}
+    best = {name: found.loc[row, name] for name in found if name not in results}
     return {name: v.item() if isinstance(v, np.generic) else v for name, v in best.items()}
 
 
@@ -213,11 +226,6 @@ def edges_reached(found: pd.DataFrame) -> list[str]:
             if value == edge:
                 said.append(f"{name} = {value:g} is the {which} of {len(tried)} tried")
     return said
-
-
-def _settings_of(found):
-    """Names of the settings in the table of a search."""
-    return [name for name in found if name == "n_iterations" or name not in RESULTS]
 
 
 def cross_validate(
@@ -289,14 +297,17 @@ def _combine(grid, settings):
     return combinations
 
 
-def _fit(config, R_train, R_validation, counts, clip, settings) -> list[dict]:
+def _fit(config, R_train, R_validation, counts, metric, clip, settings) -> list[dict]:
     """Fit one combination in one thread; a row for each of the wanted numbers of iterations."""
     rows, start = [], time.perf_counter()
 
     def note(iteration, U, V):
         if iteration in counts:
-            error = calculate_rmse(R_validation, U, V, clip=clip)
-            rows.append({"n_iterations": iteration, "validation_rmse": error})
+            if metric == "rmse":
+                score = calculate_rmse(R_validation, U, V, clip=clip)
+            else:
+                score = evaluate_lists((U, V), R_train, R_validation).loc[metric, "value"]
+            rows.append({"n_iterations": iteration, f"validation_{metric}": score})
             rows[-1]["seconds"] = time.perf_counter() - start
 
     options = settings | config

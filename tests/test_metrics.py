@@ -1,12 +1,16 @@
-"""Errors and objective against dense arithmetic."""
+"""Errors and objective against dense arithmetic, lists against loops."""
 
+import statistics
 import tracemalloc
+from itertools import combinations, permutations
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from helpers import heavy_tailed, untouched
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import alsnb
@@ -169,3 +173,297 @@ def test_penalties_that_cannot_be(settings, message):
     _, _, R, U, V = random_problem(3, 6, 4, 2)
     with pytest.raises(ValueError, match=message):
         alsnb.calculate_objective(R, U, V, *settings)
+
+
+# Lists, against loops that follow the definitions
+
+
+SHARES = ["precision", "recall", "ndcg", "map", "reciprocal_rank", "hit_rate", "popularity"]
+
+
+def random_lists(seed, n=5, m=7):
+    """Scores that all differ, what was trained on and what is tested; some users have neither."""
+    rng = np.random.default_rng(seed)
+    kinds = rng.choice(3, (n, m), p=rng.dirichlet([1, 1, 1]))
+    kinds[0, :2] = 1, 2
+    parts = [sp.csr_array((kinds == kind).astype(float)) for kind in (1, 2)]
+    parts[0].data[rng.random(parts[0].nnz) < 0.3] = 0  # a rating of zero is one
+    scores = rng.permutation(n * m).reshape(n, m) - 9.0
+    return scores, kinds == 1, kinds == 2, *parts
+
+
+def listed_by_hand(scores, seen, candidates, k):
+    """Each user's list, best first."""
+    left = [[j for j in candidates if not row[j]] for row in seen]
+    return [sorted(js, key=lambda j: -own[j])[:k] for js, own in zip(left, scores, strict=True)]
+
+
+def dcg(gains, k):
+    return sum(gain / np.log2(1 + rank) for rank, gain in enumerate(gains[:k], start=1))
+
+
+def score_by_hand(listed, seen, tested, user, k):
+    """The metrics of one list; the ideal one by trying all orders of all that may be listed."""
+    hits = [bool(tested[user, j]) for j in listed]
+    n_test, n_hits = tested[user].sum(), sum(hits)
+    ranks = [rank for rank, hit in enumerate(hits, start=1) if hit]
+    gains = tested[user, ~seen[user]].tolist()
+    return {
+        "precision": n_hits / k,
+        "recall": n_hits / n_test,
+        "ndcg": dcg(hits, k) / max(dcg(order, k) for order in permutations(gains)),
+        "map": sum(sum(hits[:rank]) / rank for rank in ranks) / min(k, n_test),
+        "reciprocal_rank": 1 / ranks[0] if ranks else 0,
+        "hit_rate": float(n_hits > 0),
+        "popularity": np.mean([seen[:, j].mean() for j in listed]) if listed else np.nan,
+    }
+
+
+@settings(max_examples=40)
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 9),
+    st.none() | st.floats(0.2, 1),
+    st.sampled_from([1, 14, 2**20]),
+)
+def test_lists_are_scored_as_loops_score_them(seed, k, share, block):
+    scores, seen, tested, R_train, R_test = random_lists(seed)
+    n, m = scores.shape
+    rng, candidates = np.random.default_rng(seed), None
+    if share is not None:
+        candidates = rng.permutation(m)[: round(share * m)]
+    every = range(m) if candidates is None else candidates.tolist()
+    lists = listed_by_hand(scores, seen, every, k)
+    users = np.flatnonzero(tested.any(axis=1)).tolist()
+    rows = [score_by_hand(lists[user], seen, tested, user, k) for user in users]
+    with pytest.MonkeyPatch.context() as patch, untouched(scores, R_train, R_test, candidates):
+        patch.setattr(metrics, "_BLOCK", block)
+        options = {"k": k, "candidates": candidates}
+        each = alsnb.evaluate_lists(scores, R_train, R_test, per_user=True, **options)
+        whole = alsnb.evaluate_lists(scores, R_train, R_test, **options)
+    assert (each.index.name, each.index.tolist(), list(each)) == ("user", users, SHARES)
+    expected = pd.DataFrame(rows, index=users, dtype=float)
+    np.testing.assert_allclose(each, expected, rtol=1e-12)
+
+    assert list(whole) == ["value", "standard_error", "n_users", "n_left_out"]
+    assert (whole.index.name, list(whole.index)) == ("metric", [*SHARES, "coverage", "overlap"])
+    for name in SHARES:
+        values = [row[name] for row in rows if row[name] == row[name]]
+        value, error, n_users, n_left_out = whole.loc[name]
+        assert (n_users, n_left_out) == (len(values), n - len(users))
+        close = {"rel": 1e-12, "abs": 1e-12, "nan_ok": True}
+        assert value == pytest.approx(statistics.fmean(values) if values else np.nan, **close)
+        spread = statistics.stdev(values) if len(values) > 1 else np.nan
+        assert error == pytest.approx(spread / np.sqrt(max(len(values), 1)), **close)
+    own = [set(lists[user]) for user in users]
+    coverage = len(set().union(*own)) / len(every)
+    shared = [len(a & b) / k for a, b in combinations(own, 2)]
+    assert whole.loc["coverage", "value"] == pytest.approx(coverage)
+    overlap = np.mean(shared) if shared else np.nan
+    assert whole.loc["overlap", "value"] == pytest.approx(overlap, nan_ok=True)
+    assert whole.loc[["coverage", "overlap"], "standard_error"].isna().all()
+    assert (whole.loc[["coverage", "overlap"], "n_users"] == len(users)).all()
+
+
+def test_a_list_by_hand():
+    # Best first 4, 1, 0, 3, 2; item 1 is seen, with zero stars; tested are 0, 2 and 3.
+    R_train = sp.csr_array(([0.0, 5.0], ([0, 1], [1, 4])), shape=(2, 5))
+    R_test = sp.csr_array(([1.0] * 3, ([0] * 3, [0, 2, 3])), shape=(2, 5))
+    scores = np.array([3.0, 4, 1, 2, 5])
+    found = alsnb.evaluate_lists(scores, R_train, R_test, 3)  # lists 4, 0, 3
+    discounts = [1, 1 / np.log2(3), 1 / 2]
+    expected = [2 / 3, 2 / 3, sum(discounts[1:]) / sum(discounts), (1 / 2 + 2 / 3) / 3, 1 / 2, 1]
+    np.testing.assert_allclose(found["value"], [*expected, 0.5 / 3, 3 / 5, np.nan], rtol=1e-12)
+    assert found["standard_error"].isna().all()  # of one user
+    assert (found["n_users"] == 1).all()
+    assert (found["n_left_out"] == 1).all()
+    short = alsnb.evaluate_lists(scores, R_train, R_test, 10, candidates=[0, 1])["value"]
+    assert short["precision"] == 1 / 10
+    assert short["recall"] == 1 / 3
+    assert short["coverage"] == 1 / 2
+
+
+def test_popularity_on_movielens(movielens):
+    """Worked out another way, by a dense matrix and sorting: NDCG@10 of 0.218."""
+    R_train, R_test = alsnb.train_test_split(movielens, 0.2, rng=0)
+    popularity = alsnb.count_ratings(R_train)[1]
+    found = alsnb.evaluate_lists(popularity, R_train, R_test)
+    left = np.where((R_train != 0).toarray(), -1, popularity)
+    hits = np.take_along_axis((R_test != 0).toarray(), np.argsort(-left, axis=1)[:, :10], axis=1)
+    discounts, n_test = 1 / np.log2(np.arange(2, 12)), np.diff(R_test.indptr)
+    ndcg = [row @ discounts / discounts[:n].sum() for row, n in zip(hits, n_test, strict=True) if n]
+    assert found.loc["ndcg", "value"] == pytest.approx(np.mean(ndcg), abs=0.0005)  # but for ties
+    assert round(found.loc["ndcg", "value"], 3) == 0.218
+    assert found.loc["ndcg", "n_left_out"] == np.sum(n_test == 0) == 1
+
+
+# What scores may be
+
+
+def test_all_forms_of_scores_give_the_same_lists():
+    R_train, R_test = alsnb.train_test_split(heavy_tailed(60, 50), 0.3, rng=0)
+    model = alsnb.ALS(3, bias=True).fit(R_train, 3, rng=0, verbose=False)
+    dense = model.U @ model.V.T
+    calls = []
+
+    def by_user(users):
+        calls.append(users)
+        return dense[users]
+
+    forms = [model, (model.U, model.V), SimpleNamespace(U=model.U, V=model.V), dense, by_user]
+    forms += [lambda users: (1000 * dense[users]).tolist(), np.asfortranarray(dense)]
+    with untouched(dense, model, R_train, R_test):
+        first, *others = (
+            alsnb.evaluate_lists(scores, R_train, R_test, 5, per_user=True) for scores in forms
+        )
+    for other in others:
+        pd.testing.assert_frame_equal(first, other, check_exact=True)
+    assert np.concatenate(calls).tolist() == first.index.tolist()  # who has test items, once
+    same = np.arange(50)[::-1] ** 2
+    forms = [
+        same,
+        same.astype(np.float32),
+        np.tile(same, (60, 1)),
+        (np.ones((60, 1)), same[:, None]),
+    ]
+    tables = [alsnb.evaluate_lists(scores, R_train, R_test) for scores in forms]
+    assert all(table.equals(tables[0]) for table in tables)
+
+
+def test_single_precision_models_and_posteriors_have_lists_too():
+    R_train, R_test = alsnb.train_test_split(heavy_tailed(40, 30), 0.3, rng=0)
+    single = alsnb.ALS(3).fit(R_train, 3, rng=0, dtype=np.float32, verbose=False)
+    double = single.U.astype(float), single.V.astype(float)
+    pd.testing.assert_frame_equal(
+        *(alsnb.evaluate_lists(scores, R_train, R_test) for scores in (single, double))
+    )
+    options = {"n_samples": 4, "burn_in": 2, "rng": 0, "verbose": False}
+    posterior = alsnb.sample_factorization(R_train, 2, **options)
+    found = alsnb.evaluate_lists(lambda users: posterior.predict(users)[0], R_train, R_test)
+    dense = posterior.predict(np.arange(40))[0]
+    pd.testing.assert_frame_equal(found, alsnb.evaluate_lists(dense, R_train, R_test))
+
+
+def test_what_scores_minus_infinity_is_never_listed():
+    _, _, _, R_train, R_test = random_lists(3)
+    barred = np.random.default_rng(0).random(R_train.shape) < 0.5
+    scores = np.where(barred, -np.inf, 1.0)
+    each = alsnb.evaluate_lists(scores, R_train, R_test, 7, per_user=True)
+    hits = ((R_test.toarray() > 0) & ~barred).sum(axis=1)[each.index]
+    assert each["precision"].tolist() == (hits / 7).tolist()
+    nothing = alsnb.evaluate_lists(np.full(7, -np.inf), R_train, R_test)
+    assert nothing["value"].drop("popularity").eq(0).all()
+    assert np.isnan(nothing.loc["popularity", "value"])
+    assert nothing.loc["popularity", "n_users"] == 0
+
+
+# Ties
+
+
+@pytest.mark.parametrize("block", [300, 2**20])
+def test_a_constant_score_is_chance(monkeypatch, block):
+    """And so is any user's list, of its own: the same items are not the luckiest everywhere."""
+    monkeypatch.setattr(metrics, "_BLOCK", block)
+    R_train, R_test = alsnb.train_test_split(heavy_tailed(), 0.3, rng=0)
+    n_train, n_test = (np.diff(R.indptr) for R in (R_train, R_test))
+    chance = (n_test / (300 - n_train))[n_test > 0].mean()
+    runs = [alsnb.evaluate_lists(np.full(300, 3), R_train, R_test, rng=seed) for seed in range(8)]
+    precision = np.array([run.loc["precision", "value"] for run in runs])
+    assert len({*precision}) > 1
+    error = runs[0].loc["precision", "standard_error"] / np.sqrt(8)
+    assert precision.mean() == pytest.approx(chance, abs=4 * error)
+    assert min(run.loc["coverage", "value"] for run in runs) == 1
+    assert max(run.loc["overlap", "value"] for run in runs) < 1.15 * 10 / 300
+    assert runs[0].equals(alsnb.evaluate_lists(np.zeros(300), R_train, R_test))
+    drawn = np.random.default_rng(5)
+    again = [alsnb.evaluate_lists(np.zeros(300), R_train, R_test, rng=drawn) for _ in range(2)]
+    assert not again[0].equals(again[1])
+
+
+def test_only_equal_scores_change_places():
+    R_train = sp.csr_array(([1.0], ([0], [0])), shape=(400, 6))
+    R_test = sp.csr_array((np.ones(400), (np.arange(400), np.full(400, 2))), shape=(400, 6))
+    scores = np.array([9, 3, 2, 2, 2, 1])  # item 2 is third, fourth or fifth; for user 0 one better
+    ranks = 1 / alsnb.evaluate_lists(scores, R_train, R_test, 6, per_user=True)["reciprocal_rank"]
+    counts = ranks[1:].round(9).value_counts()
+    assert sorted(counts.index) == [3, 4, 5]
+    np.testing.assert_allclose(counts, 399 / 3, atol=4 * np.sqrt(399 * 2 / 9))
+    assert round(ranks[0]) in (2, 3, 4)
+
+
+# Blocks
+
+
+def test_scores_are_made_block_by_block(monkeypatch):
+    monkeypatch.setattr(metrics, "_BLOCK", 2**15)
+    rng, n, m = np.random.default_rng(0), 3000, 2000
+    U, V = (rng.normal(size=(rows, 2)).astype(np.float32) for rows in (n, m))
+    users = np.arange(0, n, 2)  # the others have no test items
+    R_train = sp.csr_array((np.ones(n), (np.arange(n), rng.integers(m - 1, size=n))), shape=(n, m))
+    R_test = sp.csr_array((np.ones(len(users)), (users, np.full(len(users), m - 1))), shape=(n, m))
+    sizes = []
+
+    def watched(users):
+        sizes.append(len(users))
+        return U[users] @ V.T
+
+    expected = alsnb.evaluate_lists(watched, R_train, R_test)
+    assert sum(sizes) == len(users)
+    assert max(sizes) * m <= 2**15
+    tracemalloc.start()
+    try:
+        found = alsnb.evaluate_lists((U, V), R_train, R_test)
+        assert tracemalloc.get_traced_memory()[1] < 4 * n * m / 8
+    finally:
+        tracemalloc.stop()
+    assert found.equals(expected)
+    assert (found["n_left_out"] == 1500).all()
+
+
+# What is refused
+
+PAIR = np.ones((2, 1)), np.ones((3, 1))
+TRAINED = sp.csr_array([[1.0, 0, 0], [0, 1, 0]])
+TESTED = sp.csr_array([[0.0, 1, 0], [0, 0, 1]])
+BAD = np.arange(6.0).reshape(2, 3)
+
+
+def with_one(value):
+    scores = BAD.copy()
+    scores[1, 2] = value
+    return scores
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"scores": None}, TypeError, "a model with U and V, a pair .* of users, got NoneType"),
+        ({"scores": alsnb.ALS()}, TypeError, "or a function of users, got ALS"),
+        ({"scores": sp.csr_array(BAD)}, TypeError, "or a function of users, got csr_array"),
+        ({"scores": BAD.astype(str)}, TypeError, "or a function of users, got ndarray"),
+        ({"scores": np.ones(2)}, ValueError, r"shape \(3,\) or \(2, 3\), to fit .*, got \(2,\)"),
+        ({"scores": BAD.T}, ValueError, r"to fit R_train, got \(3, 2\)"),
+        ({"scores": PAIR[::-1]}, ValueError, "R is 2 × 3 but U has 3 .*; did you transpose R"),
+        ({"scores": (1, 2)}, ValueError, "U and V need as many columns"),
+        ({"scores": lambda users: BAD[:1]}, ValueError, r"numbers of shape \(2, 3\), a row for"),
+        ({"scores": lambda users: BAD[0]}, ValueError, r"a row for each user, got \(3,\)"),
+        ({"scores": lambda users: BAD.astype(str)}, ValueError, "must return real numbers of"),
+        ({"scores": with_one(np.nan)}, ValueError, "scores of user 1 hold NaN or ∞; only −∞, not"),
+        ({"scores": with_one(np.inf)}, ValueError, "scores of user 1 hold NaN or ∞"),
+        ({"scores": lambda users: with_one(np.nan)[users]}, ValueError, "scores of user 1 hold"),
+        ({"scores": (PAIR[0] * 1e200, PAIR[1] * 1e200)}, ValueError, "scores of user 0 hold NaN"),
+        ({"R_train": TRAINED.toarray()}, TypeError, "R_train must be a two-dimensional SciPy"),
+        ({"R_test": TESTED.toarray()}, TypeError, "R_test must be a two-dimensional SciPy"),
+        ({"R_test": TESTED[:1]}, ValueError, r"R_test has shape \(1, 3\) but R has \(2, 3\)"),
+        ({"R_test": sp.csr_array((2, 3))}, ValueError, r"R_test \(2 × 3\) holds no ratings"),
+        ({"R_test": TRAINED}, ValueError, "R_test is not held out: 2 of its 2 ratings are train"),
+        ({"k": 0}, ValueError, "k must be at least 1, got 0"),
+        ({"k": 2.5}, TypeError, "k must be a whole number, got 2.5"),
+        ({"candidates": [3]}, IndexError, "candidates holds 3, but positions"),
+        ({"candidates": []}, ValueError, "candidates hold no item, so that there is nothing to"),
+    ],
+)
+def test_lists_that_cannot_be_scored(wrong, error, message):
+    with pytest.raises(error, match=message) as caught:
+        alsnb.evaluate_lists(**{"scores": PAIR, "R_train": TRAINED, "R_test": TESTED} | wrong)
+    assert "\n" not in str(caught.value)

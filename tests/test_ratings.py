@@ -3,12 +3,14 @@
 import io
 import tracemalloc
 import uuid
-from dataclasses import replace
+from collections import Counter
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from helpers import untouched
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -192,9 +194,13 @@ def test_repeated_ratings_are_refused_or_chosen(rows, timed):
         expected = np.mean([rating for _, _, rating in of_pair])
         assert mean.R[mean.user(user), mean.item(item)] == pytest.approx(expected)
     assert mean.R.nnz == len(given_)
+    total = Ratings.from_table(data, on_duplicate="sum", **options)
+    for (user, item), of_pair in given_.items():
+        expected = sum(rating for _, _, rating in of_pair)
+        assert total.R[total.user(user), total.item(item)] == expected
 
 
-@pytest.mark.parametrize("choice", ["last", "mean"])
+@pytest.mark.parametrize("choice", ["last", "mean", "sum"])
 def test_whatever_is_kept_has_the_latest_time(choice):
     data = table((1, 7, 5), (1, 7, 1), (1, 8, 2)).assign(when=[2000, 1000, 1500])
     for lines in (data, data.iloc[::-1]):
@@ -233,8 +239,8 @@ def test_tables_that_are_refused(case):
     assert "\n" not in str(caught.value)
 
 
-def test_on_duplicate_is_one_of_three():
-    with pytest.raises(ValueError, match="must be 'error', 'last' or 'mean', got 'first'"):
+def test_on_duplicate_is_one_of_four():
+    with pytest.raises(ValueError, match="must be 'error', 'last', 'mean' or 'sum', got 'first'"):
         Ratings.from_table(GOOD, on_duplicate="first")
 
 
@@ -275,6 +281,109 @@ def test_nothing_to_learn_from_ones():
     with pytest.warns(UserWarning, match="all ratings are 1: there is nothing to learn") as caught:
         Ratings.from_table(GOOD.assign(rating=1))
     assert caught[0].filename == __file__
+    assert "make Ratings.counts, and fit with ALS(confidence=1)" in str(caught[0].message)
+
+
+# Counts, and ones
+
+
+def assert_same_but(result, ratings, *but):
+    """Equal attributes, the same arrays even, but for some."""
+    for field in fields(Ratings):
+        if field.name not in but:
+            assert getattr(result, field.name) is getattr(ratings, field.name), field.name
+
+
+@given(st.lists(st.tuples(*map(st.integers, [0] * 3, [3, 3, 9])), min_size=1), st.booleans())
+def test_events_are_counted(rows, timed):
+    data = pd.DataFrame(rows, columns=["who", "what", "when"])
+    data.index = -data.index // 2  # neither ascending nor unique
+    data["rating"] = "no number"  # which nobody asks for
+    names = {"user": "who", "item": "what", "timestamp": "when" if timed else None}
+    ratings = Ratings.counts(data, **names, name="plays", scale=(0, 99))
+    expected = Counter((who, what) for who, what, _ in rows)
+    found = ratings.to_table(ratings.R)
+    assert {(row.user_id, row.item_id): row.rating for row in found.itertuples()} == expected
+    assert (ratings.name, ratings.scale, ratings.R.dtype) == ("plays", (0, 99), float)
+    assert list(ratings.table) == ["user_id", "item_id", "rating", "timestamp"][: 3 + timed]
+    if timed:
+        latest = {(who, what): when for who, what, when in sorted(rows, key=lambda row: row[2])}
+        kept = ratings.table.itertuples()
+        assert {(row.user_id, row.item_id): row.timestamp for row in kept} == latest
+
+
+def test_counts_of_one_each_raise_no_warning():
+    ratings = Ratings.counts(GOOD, titles={10: "Brazil"})
+    assert ratings.R.toarray().tolist() == [[1, 0], [0, 1]]
+    assert ratings.titles.tolist() == ["Brazil", "20"]
+    with pytest.raises(ValueError, match="item_id is missing in 1 rows"):
+        Ratings.counts(GOOD.assign(item_id=[1, None]))
+    with pytest.raises(TypeError, match="table must be a pandas DataFrame, got list"):
+        Ratings.counts([(1, 10)])
+    with pytest.raises(TypeError, match="rating"):
+        Ratings.counts(GOOD, rating="rating")
+
+
+@given(st.integers(0, 10**6), st.none() | st.integers(-1, 5) | st.floats(0, 5))
+def test_ones_where_ratings_are_high_enough(seed, at_least):
+    dense, mask = random_ratings(seed)
+    users, items = np.random.default_rng(seed).permutation(np.argwhere(mask)).T
+    data = {"user_id": users, "item_id": items, "rating": dense[users, items]}
+    data = pd.DataFrame(data).assign(when=np.arange(len(users)))
+    ratings = Ratings.from_table(data, timestamp="when", scale=(0, 5), unit="star")
+    expected = mask if at_least is None else np.where(mask, dense, -np.inf) >= at_least
+    if not expected.any():
+        with pytest.raises(ValueError, match="no rating is at least"):
+            ratings.binarize(at_least)
+        return
+    with untouched(ratings):
+        ones = ratings.binarize(at_least)
+    np.testing.assert_array_equal(ones.R.toarray(), expected)
+    assert ones.R.nnz == expected.sum()
+    assert_same_but(ones, ratings, "R", "table", "scale")
+    assert ones.scale == (1, 1)
+    kept = data[expected[users, items]]
+    assert ones.table["timestamp"].tolist() == kept["when"].tolist()
+    assert (ones.table["rating"] == 1).all()
+    np.testing.assert_array_equal(ones.to_matrix(ones.table).toarray(), expected)
+
+
+@pytest.mark.parametrize("at_least", ["4", True, [4]])
+def test_thresholds_that_are_none(at_least):
+    with pytest.raises(TypeError, match="at_least must be a number, got"):
+        FILMS.binarize(at_least)
+
+
+@pytest.mark.parametrize("at_least", [None, 3])
+def test_ones_and_counts_are_ratings_like_others(at_least, tmp_path):
+    """Split, fitted, saved, grown: as the ratings that they were made of."""
+    data = table(*((i, 10 * j, 1 + (i + j) % 5) for i in range(8) for j in range(6) if i != j))
+    data["when"] = np.arange(len(data)) * 7 % 11
+    plays = Ratings.counts(pd.concat([data, data.iloc[::2]]), timestamp="when")
+    stars = Ratings.from_table(data, timestamp="when")
+    for ratings in (stars.binarize(at_least), plays, plays.binarize(at_least and 2)):
+        for split in (alsnb.split_by_time, lambda one: alsnb.leave_k_out(one, 0.3, by_time=True)):
+            assert sum(part.nnz for part in split(ratings)) == ratings.R.nnz
+        model = alsnb.ALS(2).fit(ratings, 2, rng=0, verbose=False)
+        read = alsnb.load_model(model.save(tmp_path / "m.npz", ratings), with_ratings=True)[1]
+        assert (read.R != ratings.R).nnz == 0
+        pd.testing.assert_frame_equal(
+            read.table, ratings.table.reset_index(drop=True), check_dtype=False
+        )
+        assert read.scale == ratings.scale
+        _, R = model.append(sp.csr_array([[3.0, 0, 0, 0, 0, 2]]), ratings)
+        grown = ratings.with_matrix(R, user_ids=[99])
+        assert grown.scale == (1, max(3, ratings.scale[1]))
+    assert plays.R.max() == 2
+
+
+def test_ones_are_split_as_the_ratings_are(movielens):
+    parts = alsnb.train_test_split(movielens.binarize(), 0.2, rng=0)
+    for ones, stars in zip(parts, alsnb.train_test_split(movielens, 0.2, rng=0), strict=True):
+        np.testing.assert_array_equal(ones.indptr, stars.indptr)
+        np.testing.assert_array_equal(ones.indices, stars.indices)
+        assert (ones.data == 1).all()
+    assert movielens.binarize(4).R.nnz == (movielens.table["rating"] >= 4).sum() == 55_375
 
 
 # Matrices

@@ -72,6 +72,17 @@ def test_leave_k_out_takes_as_many_of_each_user_with_more(R, k, seed):
     assert [*map(entries, again)] == [*map(entries, (train, test))]
 
 
+@given(matrices, fractions, seeds)
+def test_leave_k_out_takes_a_share_of_each_user_and_leaves_one(R, share, seed):
+    counts = np.diff(R.indptr).tolist()
+    taken = [max(min(round(share * n), n - 1), 0) for n in counts]
+    assume(any(taken))
+    train, test = alsnb.leave_k_out(R, share, rng=seed)
+    assert_split(R, train, test)
+    assert np.diff(test.indptr).tolist() == taken
+    assert ((np.diff(train.indptr) > 0) == (np.diff(R.indptr) > 0)).all()
+
+
 def test_leave_k_out_takes_any():
     # Each of the second user's 5 ratings is one of 2 taken in 40 of 100 tries, give or take 5.
     R = sp.csr_array(([1.0] * 7, ([0] * 2 + [1] * 5, [0, 3, 0, 1, 2, 3, 4])), shape=(3, 5))
@@ -132,6 +143,36 @@ def test_split_by_time_tests_on_what_came_last(seed, n_ratings, fraction, moment
         assert train.nnz + test.nnz == n_ratings
 
 
+@given(
+    st.integers(0, 10**6),
+    st.integers(2, 90),
+    st.integers(1, 4) | st.floats(0.05, 0.95),
+    st.sampled_from([3, 10**9]),
+)
+def test_leave_k_out_by_time_takes_the_last_of_each_user(seed, n_ratings, k, moments):
+    """Of one moment, those that stand last in the table."""
+    table = made_up(seed, n_ratings, moments)
+    ratings = Ratings.from_table(table, timestamp="timestamp")
+    expected = {}
+    for _, own in table.groupby("user_id"):
+        n = min(round(k * len(own)), len(own) - 1) if k < 1 else k * (len(own) > k)
+        lines = sorted(own.itertuples(), key=lambda row: (row.timestamp, row.Index))
+        lines = lines[len(lines) - n :]
+        expected |= {(row.user_id, row.item_id): row.rating for row in lines}
+    assume(expected)
+    for data in (ratings, shuffled(ratings, np.random.default_rng(seed))):
+        train, test = alsnb.leave_k_out(data, k, by_time=True)
+        assert_split(data.R, train, test)
+        assert table_of(data, test) == expected
+
+
+def test_leave_k_out_by_time_asks_for_times():
+    with pytest.raises(ValueError, match="these ratings have no timestamps; name them"):
+        alsnb.leave_k_out(TIMELESS, by_time=True)
+    with pytest.raises(TypeError, match=f"{NO_ORDER} csr_array"):
+        alsnb.leave_k_out(THREE, by_time=True)
+
+
 @pytest.mark.parametrize("kind", ["numbers", "floats", "nullable", "dates", "time zone"])
 def test_split_by_time_takes_every_kind_of_time(kind):
     seconds = np.random.default_rng(0).permutation(40) + 1_700_000_000
@@ -170,9 +211,17 @@ IMPOSSIBLE = [
     ("train_test_split", (THREE, -0.2), ValueError, NO_SHARE),
     ("train_test_split", (THREE, float("nan")), ValueError, NO_SHARE),
     ("train_test_split", (THREE, "0.2"), TypeError, "test_fraction must be a number, got '0.2'"),
-    ("leave_k_out", (THREE, 2), ValueError, "no user has more than 2 ratings, to leave 2 out"),
+    (
+        "leave_k_out",
+        (THREE, 2),
+        ValueError,
+        "no user has more than 2 ratings, too few to leave 2 out",
+    ),
     ("leave_k_out", (THREE, 0), ValueError, "k must be at least 1, got 0"),
     ("leave_k_out", (THREE, 1.5), TypeError, "k must be a whole number, got 1.5"),
+    ("leave_k_out", (THREE, 0.1), ValueError, "than 2 ratings, too few to leave a share of 0.1"),
+    ("leave_k_out", (THREE, -0.5), TypeError, "k must be a whole number, got -0.5"),
+    ("leave_k_out", (THREE, float("nan")), TypeError, "k must be a whole number, got nan"),
     ("leave_k_out", (THREE, True), TypeError, "k must be a whole number, got True"),
     ("k_fold", (THREE, 4), ValueError, "n_folds must be at most the 3 ratings, got 4"),
     ("k_fold", (THREE, 1), ValueError, "n_folds must be at least 2, got 1"),

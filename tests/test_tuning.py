@@ -107,6 +107,22 @@ def test_best_row_is_the_settings_of_a_fit():
         assert row["validation_rmse"] == alsnb.calculate_rmse(R_VALIDATION, model.U, model.V)
 
 
+def test_lists_are_what_is_scored_where_they_are_wanted(executor):
+    table = search(executor=executor, metric="ndcg")
+    names = ["n_factors", "lambda_reg", "n_iterations", "train_rmse", "validation_ndcg", "seconds"]
+    assert list(table) == [*names, "error"]
+    expected = []
+    for f, λ, n in ((f, λ, n) for f, λ in COMBINATIONS for n in (2, 4)):
+        model = ALS(f, λ).fit(R_TRAIN, n, rng=0, dtype=np.float32, verbose=False)
+        found = alsnb.evaluate_lists(model, R_TRAIN, R_VALIDATION, 10)
+        expected.append([f, λ, n, model.train_errors[-1], found.loc["ndcg", "value"], ""])
+    assert rows(table) == expected
+    best = alsnb.best_settings(table)
+    highest = max(expected, key=lambda row: row[4])
+    assert [*best.values()] == highest[:3]
+    assert min(expected, key=lambda row: row[4])[:3] != highest[:3]
+
+
 def test_features_are_what_all_fits_share():
     given = {"user_features": features_of("all", "users", 40), "item_features": np.eye(30)}
     table = search(grid={"feature_reg": [1.0, (2, 5)]}, n_iterations=3, n_factors=2, **given)
@@ -200,6 +216,8 @@ POOL = ThreadPoolExecutor(1)
         ({"rng": None}, TypeError, "rng must be a whole number, got None"),
         ({"dtype": np.float16}, ValueError, "dtype must be float32 or float64, got float16"),
         ({"clip": (5, 1)}, ValueError, "clip must be the lowest and the highest rating"),
+        ({"metric": "map"}, ValueError, "metric must be one of 'rmse', 'ndcg', got 'map'"),
+        ({"metric": "ndcg", "clip": (1, 5)}, ValueError, "leave it out with metric='ndcg'"),
     ],
 )
 def test_searches_that_cannot_be_are_refused_at_once(fitted, wrong, error, message):
@@ -270,6 +288,14 @@ def test_failed_fits_are_never_best():
     assert alsnb.best_settings(table) == {"lambda_reg": 3}
     with pytest.raises(ValueError, match="no fit has a validation error"):
         alsnb.best_settings(table_of([np.nan], lambda_reg=[1]))
+
+
+def test_highest_ndcg_is_best():
+    table = pd.DataFrame({"lambda_reg": [1, 3, 10], "validation_ndcg": [0.3, np.nan, 0.4]})
+    assert alsnb.best_settings(table) == {"lambda_reg": 10}
+    assert tuning.edges_reached(table) == ["lambda_reg = 10 is the largest of 3 tried"]
+    with pytest.raises(ValueError, match="no fit has a validation error"):
+        alsnb.best_settings(table.iloc[1:2])
 
 
 def test_edges_are_named_wherever_they_stand():
