@@ -172,15 +172,16 @@ def evaluate_lists(
     least one, and ``overlap`` the mean share of a list that two users have in common. If c_j of N
     lists hold item j, it is Σ c_j (c_j − 1) / (N (N − 1) k).
 
-    All items are ranked. Ranking a sample of them can put the worse of two models first.
+    All items are ranked. Ranking a sample of them can put the worse of two models first. A user of
+    whom a model knows nothing, whose row of U is zero, gets a list at random.
 
     Parameters
     ----------
     scores : model, pair, array or function
         A model, which has U and V, or the pair (U, V); scores of shape (n_items,), the same for
         all, or (n_users, n_items); or a function of an array of users that returns theirs, of shape
-        (len(users), n_items). −∞: not to be listed. For a `Posterior`, take
-        ``lambda users: posterior.predict(users)[0]``.
+        (len(users), n_items), called for one block of users after another. −∞: not to be listed.
+        For a `Posterior`, take ``lambda users: posterior.predict(users)[0]``.
     R_train, R_test : scipy.sparse array or matrix, shape (n_users, n_items), or Ratings
         Everything in R_test counts as a hit, whatever the rating. For ratings of at least 4 only,
         take `Ratings.binarize` first.

@@ -1,6 +1,7 @@
 """Errors and objective against dense arithmetic, lists against loops."""
 
 import statistics
+import threading
 import tracemalloc
 from itertools import combinations, permutations
 from types import SimpleNamespace
@@ -418,6 +419,22 @@ def test_scores_are_made_block_by_block(monkeypatch):
         tracemalloc.stop()
     assert found.equals(expected)
     assert (found["n_left_out"] == 1500).all()
+
+
+def test_functions_are_called_in_order_by_one_thread(monkeypatch):
+    """So that one that draws at random, as for sampled metrics, draws the same again."""
+    monkeypatch.setattr(metrics, "_BLOCK", 300)
+    R_train, R_test = alsnb.train_test_split(heavy_tailed(), 0.3, rng=0)
+    threads, calls, rng = set(), [], np.random.default_rng(0)
+
+    def drawn(users):
+        threads.add(threading.get_ident())
+        calls.extend(users.tolist())
+        return rng.random((len(users), 2000))[:, :300]
+
+    alsnb.evaluate_lists(drawn, R_train, R_test)
+    assert len(threads) == 1
+    assert calls == np.flatnonzero(np.diff(R_test.indptr)).tolist()
 
 
 # What is refused

@@ -526,6 +526,7 @@ TAKE_RATINGS = {
     "add_rating": lambda R, _, model: alsnb.add_rating_optimized(0, [1], [2.0], R, model),
     "cross_validate": lambda R, held, _: alsnb.cross_validate([(R, held)] * 2, **SMALL),
     "grid_search": lambda R, held, _: alsnb.grid_search(R, held, {"lambda_reg": [1.0]}, **SMALL),
+    "evaluate_lists": lambda R, held, model: alsnb.evaluate_lists(model, R, held, 3, per_user=True),
     "EarlyStopping": lambda R, held, _: alsnb.ALS(2, 0.5).fit(
         R, callback=alsnb.EarlyStopping(held, patience=1), **SERIAL
     ),
