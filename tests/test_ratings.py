@@ -493,7 +493,11 @@ def numbers(result):
     if isinstance(result, (list, tuple)) or hasattr(result, "__next__"):
         return [*map(numbers, result)]
     result = result.toarray() if sp.issparse(result) else result
-    result = result.drop(columns="seconds") if isinstance(result, pd.DataFrame) else result
+    result = (
+        result.drop(columns="seconds", errors="ignore")
+        if isinstance(result, pd.DataFrame)
+        else result
+    )
     return np.asarray(result).tolist()
 
 
