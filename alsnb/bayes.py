@@ -845,7 +845,7 @@ def most_informative_items(
         penalties = [equation.penalties[0] for equation in equations]
     else:
         equations = [model.equation("users", row)]
-        penalties = model.settings.penalties("users", np.array([len(known) + n_items]))
+        penalties = model.settings.penalties("users", np.array([len(known) + n_items]), size)
     # in units in which the precisions of the prior and of the noise are both I
     Ys = [e.Y.astype(float) / np.sqrt(p) for e, p in zip(equations, penalties, strict=True)]
     if not all(np.isfinite(np.vdot(Y, Y)) for Y in Ys):

@@ -32,6 +32,7 @@ from .ratings import (
     check_ratings,
     check_row,
     check_rows,
+    count_ratings,
     damped_means,
     rows_of,
 )
@@ -52,6 +53,16 @@ class ALS:
     With features, rows shrink towards what these predict, u_i towards Bᵀf_i and v_j towards Cᵀg_j,
     instead of zero, and λ_B (‖B‖² + ‖C‖²) is added. A row without ratings is what its features
     predict, or zero, and adds nothing.
+
+    With `confidence`, R holds implicit feedback: counts, or ones for what somebody has clicked.
+    Then all pairs count, those without a value as zeros,
+
+    .. math:: \sum_{i,j} c_{ij} (p_{ij} - u_i^T v_j)^2
+              + \lambda_u \sum_i (n_i + \alpha_0 m)^\nu \lVert u_i \rVert^2
+              + \lambda_v \sum_j (n_j + \alpha_0 n)^\nu \lVert v_j \rVert^2
+
+    for n users and m items. Where R has a value, p is 1 and c is α₀ + α r; elsewhere p is 0 and c
+    is α₀. The cost is still that of the values, for the rest is a Gram matrix that all rows share.
 
     The defaults are those of the course's first fits, and overfit. To start with your own ratings,
     take ``bias=True, reg_exponent=0.5``, few factors, and the λ (from 1 to 4, say, for stars) that
@@ -77,6 +88,10 @@ class ALS:
         λ_B of these features.
     feature_reg : float, or a pair of them
         λ_B of the features that `fit` is given.
+    confidence : float, optional
+        α: how much a count of one counts more than none. With it, R is implicit feedback.
+    unobserved_weight : float
+        α₀: how much a pair without a value counts, with `confidence`.
 
     Raises
     ------
@@ -86,7 +101,11 @@ class ALS:
     References
     ----------
     Zhou, Wilkinson, Schreiber and Pan (2008), section 3.1; Koren, Bell and Volinsky (2009) for
-    biases; Agarwal and Chen (2009), *Regression-based latent factor models*, for features.
+    biases; Agarwal and Chen (2009), *Regression-based latent factor models*, for features; Hu,
+    Koren and Volinsky (2008), *Collaborative filtering for implicit feedback datasets*, for
+    confidence, with α₀ = 1; Rendle, Krichene, Zhang and Koren (2022), *Revisiting the performance
+    of iALS*, for α₀ and for penalties by n + α₀ m. Theirs, with ones only, is this with λ divided
+    by 1 + α₀.
 
     Examples
     --------
@@ -104,6 +123,8 @@ class ALS:
     implicit_features: bool = False
     implicit_reg: float | tuple[float, float] = 40.0
     feature_reg: float | tuple[float, float] = 150.0
+    confidence: float | None = None
+    unobserved_weight: float = 1.0
     fit: ClassVar[Callable[..., Factorization]]  # alsnb.als.fit, with the loop that builds on this
 
     def __post_init__(self):
@@ -127,11 +148,38 @@ class ALS:
                 raise ValueError("bias_reg is the λ of biases; pass bias=True as well")
         for name in ("implicit_reg", "feature_reg"):
             keep(name, _check_pair(name, getattr(self, name)))
+        keep("unobserved_weight", check_number("unobserved_weight", self.unobserved_weight))
+        if self.confidence is not None:
+            keep("confidence", check_number("confidence", self.confidence))
+            if self.bias:
+                raise ValueError("bias is for ratings in stars; leave it out with confidence")
+        elif self.unobserved_weight != 1:
+            raise ValueError("unobserved_weight goes with confidence; pass confidence=1 as well")
 
-    def penalties(self, side: str, n_ratings: np.ndarray) -> np.ndarray:
-        """λ n^ν of rows of one side with n ratings each; none count as one."""
-        λ = _of(self.lambda_reg, side)
-        return λ * np.maximum(n_ratings, 1).astype(float) ** self.reg_exponent
+    def penalties(self, side: str, n_ratings: np.ndarray, n_columns: int) -> np.ndarray:
+        """λ n^ν of rows with n ratings each, none counting as one; with α₀, λ (n + α₀ m)^ν."""
+        n = np.maximum(n_ratings, 1).astype(float)
+        if self.confidence is not None:
+            n = n_ratings + self.unobserved_weight * n_columns
+        return _of(self.lambda_reg, side) * n**self.reg_exponent
+
+    def weigh(self, rows):
+        """Rows as the equation takes them: with confidence, targets and weights instead of counts.
+
+        An observed pair has c (1 − u·v)², of which α₀ (u·v)² belongs to the Gram matrix. What is
+        left is w (t − u·v)², and a constant: w = c − α₀ = α r, and t = c / w.
+        """
+        if self.confidence is None or getattr(rows, "weights", None) is not None:
+            return rows
+        with np.errstate(all="ignore"):  # what over- or underflows is not finite
+            weights = rows.data * rows.data.dtype.type(self.confidence)
+            targets = 1 + self.unobserved_weight / weights
+        if not ((weights > 0) & np.isfinite(weights) & np.isfinite(targets)).all():
+            raise ValueError(
+                "with confidence all values must be positive, such as counts or ones; "
+                "Ratings.binarize makes ones of ratings"
+            )
+        return Rows(rows.indptr, rows.indices, targets, weights)
 
     def bias_scale(self, side: str) -> float:
         """√(λ of a bias / λ of a factor), by which a bias counts more than a factor."""
@@ -154,11 +202,12 @@ def _of(pair, side):
 
 
 class Rows(NamedTuple):
-    """A few rows in CSR form, without what a SciPy matrix costs."""
+    """Rows in CSR form, without what a SciPy matrix costs; perhaps with a weight for each value."""
 
     indptr: np.ndarray
     indices: np.ndarray
     data: np.ndarray
+    weights: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +226,8 @@ class Factorization:
     settings : ALS or None
         What was minimised; None if that is unknown, for a half_step of your own.
     train_errors : ndarray, shape (n_iterations,)
-        RMSE over the training ratings after each iteration, in stars.
+        RMSE over the training ratings after each iteration, in stars; with confidence, over all
+        pairs, each weighted by its c.
     test_errors : ndarray, shape (n_iterations,), or None
         The same over `R_test`, where it was given.
     objectives : ndarray, shape (n_iterations,), or None
@@ -302,13 +352,22 @@ class Factorization:
             Its solutions become rows of U or V by `assemble`.
         """
         Y, offsets = self._fixed(side)
-        n_ratings = np.diff(rows.indptr)
-        penalties = self.settings.penalties(side, n_ratings)
+        penalties = self.settings.penalties(side, np.diff(rows.indptr), len(Y))
         if prior is None and (link := self.link(side)) is not None:
             prior = link.prior_means(rows, features)
-        indices = rows.indices.astype(np.int32, copy=False)
-        ratings = rows.data.astype(Y.dtype, copy=False)
-        return Equation(rows.indptr, indices, ratings, Y, penalties, offsets, prior=prior)
+        indptr, indices, data, weights = self._rows(rows, Y.dtype)
+        more = {"weights": weights, "gram": self._gram(side), "prior": prior}
+        return Equation(indptr, indices, data, Y, penalties, offsets, **more)
+
+    def squared_error(self, equation: Equation, X: np.ndarray, squares: np.ndarray) -> float:
+        """Σ (r − u·v)² over the ratings or, with confidence, Σ c (p − u·v)² over all pairs.
+
+        `squares` are those of the rows' equation, at its solution `X`.
+        """
+        constant = 0.0
+        if self.settings.confidence is not None:  # c (1 − u·v)² less the rest: c − w t² = −α₀ t
+            constant = self.settings.unobserved_weight * equation.ratings.sum(dtype=float)
+        return float(squares.sum() + equation.unobserved(X) - constant)
 
     def assemble(self, side: str, X: np.ndarray) -> np.ndarray:
         """All columns of rows of U or V, of the solutions of their equations."""
@@ -346,10 +405,12 @@ class Factorization:
             Threads.
         """
         link, n_ratings = self.link(side), np.diff(rows.indptr)
-        penalties = np.where(n_ratings > 0, self.settings.penalties(side, n_ratings), 0)
+        penalties = self.settings.penalties(side, n_ratings, len(columns.indptr) - 1)
+        if self.settings.confidence is None:  # rows without ratings are their prior means
+            penalties = np.where(n_ratings > 0, penalties, 0)
         if prior is None:
             prior = link.prior_means(rows, link.features, n_workers)
-        X, regs = self._solved(side), self._link_regs(side)
+        X, regs = self.solved(side), self._link_regs(side)
         link, prior = step_link(link, X, prior, rows, columns, penalties, regs, n_workers)
         return self.with_link(side, link), prior
 
@@ -366,7 +427,7 @@ class Factorization:
         """λ_B of what was rated, and of the given features."""
         return _of(self.settings.implicit_reg, side), _of(self.settings.feature_reg, side)
 
-    def _solved(self, side):
+    def solved(self, side: str) -> np.ndarray:
         """The solutions of a side's equations of which its rows were assembled."""
         X, bias = self.user_factors, self.user_bias
         if side == "items":
@@ -477,9 +538,25 @@ class Factorization:
             self._kept[side] = np.hstack([Y, column]), bias + Y.dtype.type(self.mean)
         return self._kept[side]
 
+    def _gram(self, side):
+        """α₀ YᵀY over all rows of the fixed side, or None: what all pairs cost as zeros."""
+        if self.settings.confidence is None:
+            return None
+        if side not in self._kept:
+            Y = self._fixed(side)[0]
+            self._kept[side] = Y.T @ Y * Y.dtype.type(self.settings.unobserved_weight)
+        return self._kept[side]
+
+    def _rows(self, rows, dtype):
+        """Rows as an equation holds them."""
+        indices, data = rows.indices.astype(np.int32, copy=False), rows.data
+        weights = getattr(rows, "weights", None)
+        rows = Rows(rows.indptr, indices, data.astype(dtype, copy=False), weights)
+        return self.settings.weigh(rows)
+
     @cached_property
     def _kept(self):
-        return {}  # what `_fixed` has computed
+        return {}  # what `_fixed`, or with confidence `_gram`, has computed
 
     def fold_in(
         self, ratings, side: str = "users", *, features=None, n_workers: int | None = None
@@ -746,7 +823,7 @@ class Factorization:
 
         Items without training ratings are left out, unless the model was given features of them.
         A user of whom it knows neither ratings nor features gets the items with the highest
-        `damped_means` of R, with a warning. (A model with biases needs no such help: it predicts
+        `damped_means` of R or, with confidence, the most values, with a warning. (A model with biases needs no such help: it predicts
         μ + b_i.)
 
         Parameters
@@ -800,9 +877,11 @@ class Factorization:
         unknown = chosen[~self.U[chosen].any(axis=1)]
         if R.nnz and len(unknown):
             who = f"user {unknown[0]} has" if len(unknown) == 1 else f"{len(unknown)} users have"
-            message = f"{who} no ratings in training: recommended are the highest damped means"
+            popular = self.settings is not None and self.settings.confidence is not None
+            best = "most popular items" if popular else "highest damped means"
+            message = f"{who} no ratings in training: recommended are the {best}"
             warnings.warn(message, stacklevel=2)
-            means = damped_means(R).astype(self.U.dtype)
+            means = count_ratings(R)[1] if popular else damped_means(R).astype(self.U.dtype)
 
         def list_block(block):
             with np.errstate(over="ignore", invalid="ignore"):
@@ -875,7 +954,7 @@ class Factorization:
 
         .. math:: y^T A^{-1} \Bigl(\sum_k y_k (r_k - o_k) + p\, m\Bigr) + o_j
 
-        With implicit features the prior mean m is a sum over the same ratings. So each of these
+        With confidence, c_k y_k stands in place of y_k (r_k − o_k). With implicit features the prior mean m is a sum over the same ratings. So each of these
         counts twice: for *how* it was rated, and *that* it was.
 
         Parameters
@@ -910,9 +989,11 @@ class Factorization:
         with np.errstate(over="ignore", invalid="ignore"):
             equation = self.equation("users", one_row(items, ratings), features)
             row, y, penalty = equation.row(0), equation.Y[item], equation.penalties[0]
-            # z = A⁻¹ y minimises ‖Yz‖² + p ‖z − y/p‖²
-            z = solve_row(row["Y"], np.zeros(len(items), y.dtype), penalty, prior=y / penalty)
+            # z = A⁻¹ y minimises Σ w (y_k·z)² + zᵀGz + p ‖z − y/p‖²
+            more = {"weights": row["weights"], "gram": row["gram"], "prior": y / penalty}
+            z = solve_row(row["Y"], np.zeros(len(items), y.dtype), penalty, **more)
             how = row["Y"] @ z * (row["r"] - (0 if row["offsets"] is None else row["offsets"]))
+            how *= 1 if row["weights"] is None else row["weights"]
             that, baseline = np.zeros_like(how), 0.0
             if link is not None and link.rated is not None:
                 that = penalty * (link.rated[items] @ z) / np.sqrt(max(len(items), 1))

@@ -57,12 +57,25 @@ def row_costs(n_ratings, n_factors: int) -> np.ndarray:
     return small**2 * large + small**3 / 3 + 8 * n * f + 1000
 
 
-def cut_rows(indptr, n_factors: int, n_ranges: int) -> list[tuple[int, int]]:
+def cut_rows(indptr, n_factors: int, n_ranges: int, costs=row_costs) -> list[tuple[int, int]]:
     """Cut the rows of a CSR matrix into ranges (start, stop) of about equal `row_costs`."""
-    cost = np.cumsum(row_costs(np.diff(indptr), n_factors))
+    cost = np.cumsum(costs(np.diff(indptr), n_factors))
     marks = np.linspace(0, cost[-1] if len(cost) else 0, n_ranges + 1)[1:-1]
     edges = [0, *np.searchsorted(cost, marks).tolist(), len(cost)]
     return [(start, stop) for start, stop in pairwise(edges) if stop > start]
+
+
+def cut_equation(equation: Equation, n_ranges: int) -> list[tuple[int, int]]:
+    """Cut the rows of an equation into ranges of about equal cost."""
+
+    def costs(n, f):
+        if equation.x0 is not None:  # a product with Y_i and with G, there and back, for each step
+            return (equation.n_steps + 1) * (4 * n * f + 2 * f**2) + 8 * n * f + 1000
+        if equation.gram is not None:  # which leaves no smaller system
+            return n * f**2 + f**3 / 3 + 8 * n * f + 1000
+        return row_costs(n, f)
+
+    return cut_rows(equation.indptr, equation.Y.shape[1], n_ranges, costs)
 
 
 @contextmanager
@@ -101,7 +114,7 @@ def on_threads(n_workers: int):
 
     def solve(equation, residuals=False):
         X, squares = _blank(equation, residuals)
-        ranges = cut_rows(equation.indptr, X.shape[1], 16 * n_workers)
+        ranges = cut_equation(equation, 16 * n_workers)
         share_out(ranges, pool, n_workers, lambda rows: solve_rows(equation, *rows, X, squares))
         return X, squares
 
@@ -157,11 +170,12 @@ def on_processes(n_workers: int):
     def solve(equation, residuals=False):
         X, squares = _blank(equation, residuals)
         arrays = {field.name: getattr(equation, field.name) for field in fields(equation)}
+        n_steps = arrays.pop("n_steps")
         arrays |= {"X": X, "squares": squares}
         stored = {k: store(k, a, len(X)) for k, a in arrays.items() if a is not None}
         paths = {name: path for name, (path, _) in stored.items()}
-        ranges = cut_rows(equation.indptr, X.shape[1], 8 * n_workers)
-        share_out(ranges, pool, n_workers, lambda rows: ask([paths, *rows]))
+        ranges = cut_equation(equation, 8 * n_workers)
+        share_out(ranges, pool, n_workers, lambda rows: ask([paths, n_steps, *rows]))
         X[:] = stored["X"][1]
         if residuals:
             squares[:] = stored["squares"][1]
@@ -211,13 +225,13 @@ def work() -> None:
     arrays = {}
     with open_executor("serial"):
         for line in sys.stdin:
-            paths, start, stop = json.loads(line)
+            paths, n_steps, start, stop = json.loads(line)
             try:
                 for path in set(paths.values()) - set(arrays):
                     arrays[path] = np.asarray(np.load(path, mmap_mode="r+"))
                 given = {name: arrays[path] for name, path in paths.items()}
                 X, squares = given.pop("X"), given.pop("squares", None)
-                solve_rows(Equation(**given), start, stop, X, squares)
+                solve_rows(Equation(**given, n_steps=n_steps), start, stop, X, squares)
                 error = ""
             except Exception as found:  # the caller's affair
                 error = str(found)
@@ -249,10 +263,17 @@ def on_cluster(client):
         key = id(e.indptr), id(e.ratings)
         if key not in kept:
             A = sp.csr_array((e.ratings, e.indices, e.indptr), shape=(len(e), len(e.Y)))
-            ranges = cut_rows(e.indptr, e.Y.shape[1], len(workers))
+            ranges = cut_equation(e, len(workers))
             given = e.indptr, e.ratings  # kept, so that no others get their ids
-            kept[key] = given, ranges, scatter([A[start:stop] for start, stop in ranges])
+            parts = [
+                (A[start:stop], cut(e.weights, e.indptr[start], e.indptr[stop]))
+                for start, stop in ranges
+            ]
+            kept[key] = given, ranges, scatter(parts)
         return kept[key][1:]
+
+    def cut(array, start, stop):
+        return None if array is None else array[start:stop]
 
     def collect(futures):
         while client.status == "running" and set(workers) <= {*client.nthreads()}:
@@ -277,17 +298,13 @@ def on_cluster(client):
         shared = client.scatter((e.Y, e.offsets, e.gram), broadcast=True, hash=False)
         own = scatter(
             [
-                (
-                    e.penalties[start:stop],
-                    None if e.weights is None else e.weights[e.indptr[start] : e.indptr[stop]],
-                    None if e.prior is None else e.prior[start:stop],
-                    None if e.noise is None else e.noise[start:stop],
-                )
-                for start, stop in ranges
+                tuple(cut(array, *rows) for array in (e.penalties, e.prior, e.noise, e.x0))
+                for rows in ranges
             ]
         )
+        how = e.n_steps, residuals
         tasks = [
-            client.submit(_solve_part, *parts, shared, residuals, workers=[w], pure=False)
+            client.submit(_solve_part, *parts, shared, *how, workers=[w], pure=False)
             for *parts, w in zip(rows, own, workers, strict=False)
         ]
         parts = collect(tasks)
@@ -297,10 +314,11 @@ def on_cluster(client):
     yield solve
 
 
-def _solve_part(rows, own, shared, residuals):
+def _solve_part(kept, own, shared, n_steps, residuals):
     """In a Dask worker: solve its own rows of an equation."""
-    (penalties, weights, prior, noise), (Y, offsets, gram) = own, shared
+    (rows, weights), (penalties, prior, noise, x0), (Y, offsets, gram) = kept, own, shared
     given = {"offsets": offsets, "weights": weights, "gram": gram, "prior": prior, "noise": noise}
+    given |= {"x0": x0, "n_steps": n_steps}
     with open_executor("serial") as solve:
         return solve(
             Equation(rows.indptr, rows.indices, rows.data, Y, penalties, **given), residuals

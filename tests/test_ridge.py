@@ -249,7 +249,7 @@ def test_penalty_is_what_the_equations_add_to_the_squares(kind):
         left = x - e.prior[i] if "prior" in kind else x
         expected += e.penalties[i] * sum(left**2)
         expected += sum(x * (e.gram @ x)) if "gram" in kind else 0
-    assert e.penalty(X) == pytest.approx(expected, rel=1e-12)
+    assert e.penalty(X) + e.unobserved(X) == pytest.approx(expected, rel=1e-12)
     assert len(e) == len(LENGTHS)
 
 
