@@ -834,6 +834,8 @@ def most_informative_items(
     >>> most_informative_items(model, 2)
     array([0, 2])
     """
+    if getattr(getattr(model, "settings", None), "confidence", None) is not None:
+        raise ValueError("this is for models of ratings in stars, fitted without confidence")
     size = len(model.draws[0].V if isinstance(model, Posterior) else model.V)
     n_items, known = check_count("n_items", n_items), check_positions("items", items, size)
     candidates = np.arange(size) if candidates is None else candidates

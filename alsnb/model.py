@@ -823,8 +823,8 @@ class Factorization:
 
         Items without training ratings are left out, unless the model was given features of them.
         A user of whom it knows neither ratings nor features gets the items with the highest
-        `damped_means` of R or, with confidence, the most values, with a warning. (A model with biases needs no such help: it predicts
-        μ + b_i.)
+        `damped_means` of R or, with confidence, the most values, with a warning. (A model with
+        biases needs no such help: it predicts μ + b_i.)
 
         Parameters
         ----------
@@ -954,8 +954,9 @@ class Factorization:
 
         .. math:: y^T A^{-1} \Bigl(\sum_k y_k (r_k - o_k) + p\, m\Bigr) + o_j
 
-        With confidence, c_k y_k stands in place of y_k (r_k − o_k). With implicit features the prior mean m is a sum over the same ratings. So each of these
-        counts twice: for *how* it was rated, and *that* it was.
+        With confidence, c_k y_k stands in place of y_k (r_k − o_k). With implicit features the
+        prior mean m is a sum over the same ratings. So each of these counts twice: for *how* it was
+        rated, and *that* it was.
 
         Parameters
         ----------

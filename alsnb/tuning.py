@@ -120,6 +120,8 @@ def grid_search(
     R_train = check_ratings(R_train, "R_train")
     R_validation = check_held_out(R_validation, R_train, "R_validation")
     configurations = _combine(grid, settings)
+    if metric == "rmse" and any((settings | one).get("confidence") for one in configurations):
+        raise ValueError("with confidence there are no stars to predict; pass metric='ndcg'")
     if sample is not None and check_count("sample", sample) < len(configurations):
         chosen = np.random.default_rng(rng).choice(len(configurations), sample, replace=False)
         configurations = [configurations[k] for k in sorted(chosen)]
@@ -263,6 +265,8 @@ def cross_validate(
     names = {field.name for field in fields(ALS)}
     als = ALS(**{name: value for name, value in settings.items() if name in names})
     options = {name: value for name, value in settings.items() if name not in names}
+    if als.confidence is not None:
+        raise ValueError("with confidence there are no stars to predict; use evaluate_lists")
     rows = []
     for fold in folds:
         if not isinstance(fold, (tuple, list)) or len(fold) != 2:

@@ -54,10 +54,14 @@ def test_settings_are_kept_and_do_not_change():
         "implicit_features": True,
         "implicit_reg": 1.0,
         "feature_reg": (2.0, 3.0),
+        "confidence": None,
+        "unobserved_weight": 1.0,
     }
     assert ALS(**dataclasses.asdict(settings)) == settings != ALS()
-    kinds = {type(value) for value in dataclasses.asdict(settings).values()}
-    assert kinds == {int, float, bool, tuple}
+    counts = ALS(confidence=np.int64(2), unobserved_weight=np.float32(0.5))
+    kinds = {type(v) for one in (settings, counts) for v in dataclasses.asdict(one).values()}
+    assert kinds == {int, float, bool, tuple, type(None)}
+    assert (counts.confidence, counts.unobserved_weight) == (2.0, 0.5)
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.n_factors = 4
     assert (ALS(n_factors=2.0), type(ALS(2.0).n_factors)) == (ALS(n_factors=2), int)
@@ -599,9 +603,11 @@ def test_objective_falls_at_every_half_step(capsys, nu):
     assert (single.U.dtype, single.V.dtype) == (np.float32, np.float32)
 
 
-@pytest.mark.parametrize("option", [{"bias": True}, {"implicit_features": True}, {"tol": 1e-3}])
+@pytest.mark.parametrize(
+    "option", [{"bias": True}, {"implicit_features": True}, {"confidence": 1}, {"tol": 1e-3}]
+)
 def test_half_step_of_ones_own_obeys_not_all_options(toy, option):
-    with pytest.raises(ValueError, match="leave out bias, implicit_features and tol"):
+    with pytest.raises(ValueError, match="leave out bias, implicit_features, confidence and tol"):
         with_own_half_step(toy.R, **option)
     for unknown in ({"factors": 3}, {"executor": "threads"}, {"user_features": np.eye(8)}):
         with pytest.raises(TypeError, match=r"unexpected keyword|multiple values"):

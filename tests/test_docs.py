@@ -42,8 +42,9 @@ METHODS = {
 }
 # Small words whose one line says it all, or that are part of the loop
 TERSE = {
-    "ALS.bias_scale", "ALS.penalties", "Factorization.assemble", "Factorization.equation",
-    "Factorization.link", "Factorization.link_penalty", "Factorization.replace",
+    "ALS.bias_scale", "ALS.penalties", "ALS.weigh", "Factorization.assemble",
+    "Factorization.equation", "Factorization.link", "Factorization.link_penalty",
+    "Factorization.replace", "Factorization.solved", "Factorization.squared_error",
     "Factorization.step_link", "Factorization.with_link", "Factorization.with_rows",
     "Ratings.item", "Ratings.items", "Ratings.to_matrix", "Ratings.to_table", "Ratings.user",
     "Ratings.users",

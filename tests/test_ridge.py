@@ -52,7 +52,7 @@ def make_equation(kind=(), dtype=np.float64, seed=0, lengths=LENGTHS):
 
 
 def arrays_of(equation):
-    return {name: array for name, array in vars(equation).items() if array is not None}
+    return {k: array for k, array in vars(equation).items() if isinstance(array, np.ndarray)}
 
 
 def dense_row(e, i):
