@@ -493,6 +493,7 @@ def _take_steps(n, Yi, t, gram, penalty, n_steps, d, work, z, numbers, letters, 
     """
     f, single, with_gram = len(d), d.itemsize == 4, gram.shape[0] > 0
     left, s, q = work[0], work[1], work[2]  # what d leaves of the right side; direction; product
+    sizes[1] = n
     zero = numbers.ctypes.data
     one, minus_one = zero + d.itemsize, zero + 2 * d.itemsize
     N = letters.ctypes.data + 1
@@ -501,15 +502,12 @@ def _take_steps(n, Yi, t, gram, penalty, n_steps, d, work, z, numbers, letters, 
     f_, step_ = n_ + 4, n_ + 8
     Yi_, t_, z_, gram_ = Yi.ctypes.data, t.ctypes.data, z.ctypes.data, gram.ctypes.data
     d_, left_, s_, q_ = d.ctypes.data, left.ctypes.data, s.ctypes.data, q.ctypes.data
-    # A few rows of Y at a time, so that they are in the cache for both of its products.
-    few, item = max(1, 4096 // f), d.itemsize
     # left = Yᵀ (t − Y d) − G (m + d) − p d
     s[:] = left
     left[:] = 0
-    for k in range(0, n, few):
-        sizes[1], Yk_, tk_ = min(few, n - k), Yi_ + k * f * item, t_ + k * item
-        _gemv(single, T, f_, n_, minus_one, Yk_, f_, d_, step_, one, tk_, step_)
-        _gemv(single, N, f_, n_, one, Yk_, f_, tk_, step_, one, left_, step_)
+    if n > 0:
+        _gemv(single, T, f_, n_, minus_one, Yi_, f_, d_, step_, one, t_, step_)
+        _gemv(single, N, f_, n_, one, Yi_, f_, t_, step_, zero, left_, step_)
     if with_gram:
         _gemv(single, N, f_, f_, minus_one, gram_, f_, s_, step_, one, left_, step_)
     size = 0.0
@@ -523,10 +521,9 @@ def _take_steps(n, Yi, t, gram, penalty, n_steps, d, work, z, numbers, letters, 
         # q = (Yᵀ Y + G + p I) s
         for c in range(f):
             q[c] = penalty * s[c]
-        for k in range(0, n, few):
-            sizes[1], Yk_, zk_ = min(few, n - k), Yi_ + k * f * item, z_ + k * item
-            _gemv(single, T, f_, n_, one, Yk_, f_, s_, step_, zero, zk_, step_)
-            _gemv(single, N, f_, n_, one, Yk_, f_, zk_, step_, one, q_, step_)
+        if n > 0:
+            _gemv(single, T, f_, n_, one, Yi_, f_, s_, step_, zero, z_, step_)
+            _gemv(single, N, f_, n_, one, Yi_, f_, z_, step_, one, q_, step_)
         if with_gram:
             _gemv(single, N, f_, f_, one, gram_, f_, s_, step_, one, q_, step_)
         curvature = 0.0
