@@ -16,6 +16,7 @@ from .overfitting import OverfittingDesk
 from .premiere import Premiere
 from .rating import RatingWidget
 from .shrink import ShrinkIt
+from .unobserved import Unobserved
 from .work_queue import WorkQueue
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "RatingWidget",
     "RidgeBowl",
     "ShrinkIt",
+    "Unobserved",
     "WhatToAsk",
     "Widget",
     "WorkQueue",
