@@ -260,8 +260,7 @@ class Unobserved(Widget):
             name = [*names][int(n_watched.argmin())]
             raise ValueError(f"{name} has nothing in R_train, so that their list is anybody's")
         weights = np.ravel(np.asarray(weights, float)).tolist()
-        rising = (np.diff([0.0, *weights, np.inf]) > 0).all()
-        if not (weights and rising and np.isfinite(weights[-1])):
+        if not (weights and np.isfinite(weights).all() and (np.diff([0.0, *weights]) > 0).all()):
             raise ValueError(f"weights must be positive and rise, got {weights}")
         if start is None:
             start = max([weight for weight in weights if weight <= 1], default=weights[0])
