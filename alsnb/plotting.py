@@ -459,22 +459,25 @@ def plot_search(found, by: str, title: str, *, xlabel: str = "", ax: Axes | None
 
 
 def plot_landscape(found, title: str, *, x="lambda_reg", y="n_factors", xlabel="λ",
-                   ylabel="factors", ax: Axes | None = None) -> Axes:  # fmt: skip
-    """Validation error of each pair of two settings, as a heat map, the lowest framed.
+                   ylabel="factors", metric="rmse", ax: Axes | None = None) -> Axes:  # fmt: skip
+    """Validation score of each pair of two settings, as a heat map, the best framed.
 
-    `found` is a table of `grid_search` with one row for each pair. The best of each row of the map
-    has a thin frame.
+    `found` is a table of `grid_search` with one row for each pair, `metric` as there. The best of
+    each row of the map has a thin frame.
     """
-    heat = found.pivot_table(index=y, columns=x, values="validation_rmse")
+    heat = found.pivot_table(index=y, columns=x, values=f"validation_{metric}")
     ax = _axes(ax, title, xlabel, ylabel, (6.4, 3.4))
-    low, values = heat.to_numpy().min(), heat.to_numpy()
-    ax.imshow(values, cmap="Oranges", aspect="auto", vmin=low - 0.02, vmax=low + 0.2)
+    values, rmse = heat.to_numpy(), metric == "rmse"
+    top, far = (values.min(), 0.2) if rmse else (values.max(), -0.08)
+    behind = abs(values - top)
+    ends = sorted([top - 0.1 * far, top + far])
+    ax.imshow(values, "Oranges" if rmse else "Oranges_r", aspect="auto", vmin=ends[0], vmax=ends[1])
     for (row, column), value in np.ndenumerate(values):
-        best = value == low
+        best = behind[row, column] == 0
         ax.text(column, row, f"{value:.3f}", ha="center", va="center",
-                color="white" if value > low + 0.12 else "black",
+                color="white" if behind[row, column] > abs(0.6 * far) else "black",
                 weight="bold" if best else "normal")  # fmt: skip
-        if value == values[row].min():
+        if behind[row, column] == behind[row].min():
             place = (column - 0.47, row - 0.46), 0.94, 0.92
             ax.add_patch(plt.Rectangle(*place, fill=False, ec="black", lw=2 if best else 0.8))
     ax.set_xticks(range(heat.shape[1]), [f"{value:g}" for value in heat.columns])
@@ -1387,6 +1390,136 @@ def plot_lower_ends(labels, mean, low, title: str, *, marked=(), ax: Axes | None
         ax.plot(mean[k], place, "o", color=colour, ms=6)
     ax.set_yticks(range(len(order)), [labels[k] for k in order])
     ax.invert_yaxis()
+    return ax
+
+
+# Lists
+
+
+def plot_lists(lists: dict, title: str, *, hits=(), ax: Axes | None = None) -> Axes:
+    """Lists side by side, the best on top; what is in `hits` is ticked, and counted below.
+
+    `lists` maps a name to its entries.
+    """
+    longest, hits = max(map(len, lists.values())), set(hits)
+    ax = _axes(ax, title, size=(0.4 + 3.1 * len(lists), 1.1 + 0.31 * longest))
+    ax.set_axis_off()
+    for column, (name, entries) in enumerate(lists.items()):
+        ax.text(column + 0.09, -0.75, name, weight="bold", va="center")
+        for row, entry in enumerate(entries):
+            hit = entry in hits
+            if hit:
+                place = (column + 0.005, row - 0.43), 0.98, 0.86
+                ax.add_patch(plt.Rectangle(*place, fc=GREEN, alpha=0.22, lw=0))
+            ax.text(column + 0.06, row, "✓" if hit else row + 1, ha="right", va="center",
+                    color=GREEN if hit else GREY, size=10)  # fmt: skip
+            ax.text(column + 0.09, row, entry, va="center", size=10)
+        if hits:
+            count = sum(entry in hits for entry in entries)
+            ax.text(column + 0.09, longest, f"{count} of {len(entries)}", color=GREEN, va="center",
+                    weight="bold")  # fmt: skip
+    ax.set(xlim=(-0.02, len(lists)), ylim=(longest + (0.5 if hits else -0.5), -1.2))
+    return ax
+
+
+def plot_confidence(R, confidence: float, unobserved_weight: float, *,
+                    ax: Axes | None = None) -> Axes:  # fmt: skip
+    """A small R, and its p and c: α₀ everywhere, and α r on top where something is observed."""
+    R = check_ratings(R)
+    (n, m), counts = R.shape, R.toarray()
+    title = "The weight of a pair: a constant everywhere, and more where R has a value"
+    ax = _axes(ax, title, size=(2 + 1.9 * m, 0.42 * n + 1.2))
+    ax.set_axis_off()
+    everywhere, more = np.full((n, m), unobserved_weight), confidence * counts
+    holes = np.where(counts != 0, 1.0, np.nan)
+    tables = [("R", "", counts * holes, BLUE), ("p", "", np.where(counts != 0, 1, 0), GREEN)]
+    tables += [("c", "", everywhere + more, PURPLE), ("α₀ everywhere", "=", everywhere, GREY)]
+    tables += [("α r where observed", "+", more * holes, PURPLE)]
+    for place, (name, sign, values, colour) in enumerate(tables):
+        x = place * (m + 1.2)
+        alpha = np.minimum(0.08 + 0.42 * np.nan_to_num(values) / np.nanmax(values), 0.5)
+        _cells(ax, values, (x, 0), colour, "{:g}", alpha)
+        ax.text(x - 0.6, n / 2, sign, ha="center", va="center", size=15)
+        ax.text(x + m / 2, -0.5, name, ha="center", va="center")
+    ax.set(xlim=(-0.3, len(tables) * (m + 1.2) - 0.9), ylim=(n + 0.1, -1), aspect="equal")
+    return ax
+
+
+def plot_dial(lists: dict, n_ratings, hits, title: str, *, xlabel="α₀",
+              ylabel="ratings of a listed movie (log scale)",
+              ax: Axes | None = None) -> Axes:  # fmt: skip
+    """How popular each list's entries are, one column of dots for each setting; hits are filled.
+
+    `lists` maps a value of the setting to items, `n_ratings` has a number for each item.
+    """
+    ax = _axes(ax, title, xlabel, ylabel, (7.2, 4.2))
+    n_ratings = np.asarray(n_ratings)
+    for place, items in enumerate(lists.values()):
+        items = np.asarray(items)
+        hit, y = np.isin(items, hits), n_ratings[items]
+        x = place + 0.22 * ((np.argsort(np.argsort(y)) % 3) - 1)  # so that all are seen
+        ax.plot(x[~hit], y[~hit], "o", mfc="none", color=GREY, ms=7)
+        ax.plot(x[hit], y[hit], "o", color=GREEN, ms=8)
+        ax.annotate(f"{hit.sum()} of {len(hit)}", (place, 1), (0, 2), color=GREEN, ha="center",
+                    xycoords=("data", "axes fraction"), textcoords="offset points")  # fmt: skip
+    ax.set_yscale("log")
+    ax.set_yticks(ticks := [10, 20, 50, 100, 200, 500], ticks)
+    ax.minorticks_off()
+    ax.set_xticks(range(len(lists)), [f"{value}" for value in lists])
+    ax.set_title(title, pad=18)
+    return ax
+
+
+def plot_scoreboard(scores, reference: str, title: str, *, others=None,
+                    ax: Axes | None = None) -> Axes:  # fmt: skip
+    """Mean of each column with its standard error, and the paired difference to one of them.
+
+    `scores` has a row for each user; the lowest mean comes first. `others` maps names to a
+    (mean, standard error) without scores of users: they are grey, and not paired.
+    """
+    rows = {name: (scores[name].mean(), scores[name].sem()) for name in scores}
+    rows = dict(sorted((rows | (others or {})).items(), key=lambda row: row[1][0]))
+    xlabel = "NDCG@10, with one standard error"
+    ax = _axes(ax, title, xlabel, size=(8.6, 1.3 + 0.4 * len(rows)))
+    for y, (name, (mean, error)) in enumerate(rows.items()):
+        colour = GREEN if name in scores else GREY
+        ax.plot([mean - error, mean + error], [y, y], color=colour, lw=2)
+        ax.plot(mean, y, "o", color=colour, ms=8)
+        label = f"{mean:.3f}"
+        if name in scores and name != reference:
+            gap = scores[name] - scores[reference]
+            label += f"  ({gap.mean():+.3f} ± {gap.sem():.3f})".replace("-", "−")
+        ax.annotate(label, (1, y), (8, 0), xycoords=("axes fraction", "data"), va="center",
+                    textcoords="offset points", annotation_clip=False)  # fmt: skip
+    ax.annotate("mean (paired difference)", (1, 0), (8, 13), color=GREY,
+                xycoords=("axes fraction", "data"), textcoords="offset points", fontsize="small",
+                annotation_clip=False)  # fmt: skip
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set(ylim=(len(rows) - 0.5, -0.6))
+    return ax
+
+
+def plot_variety(path, points, title: str, *, x="coverage", y="ndcg", name="α₀",
+                 xlabel="share of all movies on at least one list", ylabel="NDCG@10",
+                 ax: Axes | None = None) -> Axes:  # fmt: skip
+    """Models in the plane of accuracy and variety; a line joins those that differ in one setting.
+
+    `path` is a DataFrame indexed by the setting, `points` one indexed by name.
+    """
+    ax = _axes(ax, title, xlabel, ylabel, (7, 4.6))
+    ax.plot(path[x], path[y], "o-", color=PURPLE, lw=2, ms=6)
+    ax.plot(points[x], points[y], "o", color=GREEN, ms=8)
+    ax.xaxis.set_major_formatter("{x:.0%}")
+    ax.margins(0.12)
+    best = path[y].idxmax()
+    for label, row in path.iterrows():
+        rising = row[x] < path[x][best]  # the label stands outside of the bow
+        ax.annotate(f"{name} = {label:g}", (row[x], row[y]), (-6 if rising else 6, 5),
+                    textcoords="offset points", color=PURPLE,
+                    ha="right" if rising else "left")  # fmt: skip
+    for label, row in points.iterrows():
+        ax.annotate(label, (row[x], row[y]), (0, 8), textcoords="offset points", color=GREEN,
+                    ha="center")  # fmt: skip
     return ax
 
 

@@ -113,6 +113,15 @@ DRAWINGS = {
         pd.DataFrame([[0.1, 0.0], [0.0, -0.2]], ["Horror", "War"]),
         {"Alien": 2},
     ),
+    "plot_lists": ({"A": ["x", "y"], "B": ["y", "z"]}, "B is right"),
+    "plot_confidence": (SMALL, 1.0, 0.3),
+    "plot_dial": ({0.1: [0, 2], 1: [1, 2]}, [10, 200, 50], [2], "More popular"),
+    "plot_scoreboard": (pd.DataFrame({"a": [0.1, 0.3], "b": [0.4, 0.5]}), "b", "b is ahead"),
+    "plot_variety": (
+        pd.DataFrame({"coverage": [0.4, 0.2, 0.1], "ndcg": [0.2, 0.4, 0.3]}, [0.1, 1, 10]),
+        pd.DataFrame({"coverage": [0.03], "ndcg": [0.1]}, ["popularity"]),
+        "A bow",
+    ),
     "plot_pairs": ([1.0, 1.2, 0.9], [0.9, 1.1, 1.0], "Mostly better", "one", "two"),
 }
 
@@ -153,6 +162,7 @@ def test_manners(name):
         "plot_gifts",
         "plot_bets",
         "plot_bell_curves",
+        "plot_scoreboard",
     ):  # where names stand beside what they name
         assert ax.get_xlabel()
     elif ax.axison:  # others have no axes to label
