@@ -117,8 +117,8 @@ def draw(trials: Trials, k: int, name: str, rows: Sequence[Row], most: int) -> P
         _draw_curve(picture, axes, colour, weights, values, k, popular, say)
     below = _TOPS[1] + _HIGH + 38
     picture.text(_LEFT + _WIDE / 2, below, "α₀, the weight of what was not watched")
-    title = f"{name}, α₀ = {weights[k]:g}: {_count_hits(rows)}"
-    _draw_list(picture, title, rows, most)
+    title = f"{short_title(name, 24)}: {_count_hits(rows)}"
+    _draw_list(picture, title, f"the list at α₀ = {weights[k]:g}", rows, most)
     return picture
 
 
@@ -154,10 +154,11 @@ def _draw_curve(picture, axes, colour, weights, values, k, popular, say):
               anchor=anchor)  # fmt: skip
 
 
-def _draw_list(picture, title, rows, most):
+def _draw_list(picture, title, about, rows, most):
     """Draw titles, hits ticked, and beside each how many have watched it."""
     left, top = _TITLE - 38, _TOPS[0]
     picture.text(left - 8, top - 10, title, size=14, anchor="start", bold=True)
+    picture.text(_TITLE, top + 10, about, size=11, anchor="start", opacity=0.8)
     picture.text(_BAR, top + 10, "watched by", size=11, anchor="start", opacity=0.8)
     for k, row in enumerate(rows):
         y = top + 34 + _ROW * k
@@ -274,7 +275,7 @@ class Unobserved(Widget):
         self._titles, self._watchers = ratings.titles, count_ratings(R_train)[1]
         self._held_out = [set(rated_by(R_test, row)[0].tolist()) for row in rows]
         self._names, self.shown = [*names], 0
-        self.weight = choice("α₀ (of what was not watched)", weights, start)
+        self.weight = choice("α₀ (unwatched)", weights, start)
         buttons = [
             self.button(name, "Show this list", partial(self._show, place))
             for place, name in enumerate(names)
