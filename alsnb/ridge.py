@@ -116,7 +116,7 @@ def solve_row(
         Y, r = np.sqrt(weights)[:, None] * Y, np.sqrt(weights) * r
     n_ratings, n_factors = Y.shape
     if x0 is not None:
-        d = x0 if prior is None else x0 - prior
+        d = np.asarray(x0, Y.dtype) if prior is None else x0 - prior
         d = _conjugate_gradients(Y, r, penalty, gram, prior, d, n_steps)
         return d if prior is None else d + prior
     try:
@@ -151,9 +151,10 @@ def _conjugate_gradients(Y, r, penalty, gram, prior, d, n_steps):
     direction = left
     for _ in range(n_steps):
         product, size = multiply(direction), left @ left
-        if not size > 0:  # it is solved
+        curvature = direction @ product
+        if size == 0 or curvature == 0:  # it is solved, to the last number above zero
             break
-        length = size / (direction @ product)
+        length = size / curvature
         d, left = d + length * direction, left - length * product
         direction = left + (left @ left) / size * direction
     return d
@@ -516,8 +517,6 @@ def _take_steps(n, Yi, t, gram, penalty, n_steps, d, work, z, numbers, letters, 
         s[c] = left[c]
         size += left[c] * left[c]
     for _ in range(n_steps):
-        if not size > 0:  # it is solved
-            break
         # q = (Yᵀ Y + G + p I) s
         for c in range(f):
             q[c] = penalty * s[c]
@@ -529,6 +528,8 @@ def _take_steps(n, Yi, t, gram, penalty, n_steps, d, work, z, numbers, letters, 
         curvature = 0.0
         for c in range(f):
             curvature += s[c] * q[c]
+        if size == 0 or curvature == 0:  # it is solved, to the last number above zero
+            break
         length = d.dtype.type(size / curvature)
         new = 0.0
         for c in range(f):

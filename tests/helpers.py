@@ -35,8 +35,24 @@ VARIANTS = {
         "implicit_reg": (3.0, 5.0),
         "feature_reg": (2.0, 1.0),
     },
+    "counts": {
+        "lambda_reg": 0.05,
+        "reg_exponent": 1.0,
+        "confidence": 2.0,
+        "unobserved_weight": 0.3,
+    },
+    "all counts": {
+        "lambda_reg": (0.5, 2.0),
+        "reg_exponent": 0.5,
+        "implicit_features": True,
+        "implicit_reg": (3.0, 5.0),
+        "feature_reg": (2.0, 1.0),
+        "confidence": 0.5,
+        "unobserved_weight": 1.5,
+    },
 }
-GIVEN = ("features", "all")  # the variants that are given features of users and of items
+GIVEN = ("features", "all", "all counts")  # which are given features of users and of items
+COUNTS = ("counts", "all counts")  # which are of implicit feedback
 
 
 def heavy_tailed(n_users=400, n_items=300, seed=0):
@@ -47,6 +63,13 @@ def heavy_tailed(n_users=400, n_items=300, seed=0):
     mask[5], mask[:, 7] = False, False
     ratings = rng.integers(0, 6, mask.sum()).astype(float)
     return sp.coo_array((ratings, np.nonzero(mask)), shape=mask.shape).tocsr()
+
+
+def data_of(variant, R):
+    """Ratings as they are or, where no zeros may be, with one more each."""
+    if variant not in COUNTS or (R.data > 0).all():
+        return R
+    return sp.csr_array((R.data + 1, R.indices, R.indptr), shape=R.shape)
 
 
 def settings_of(variant, n_factors=8, **changes):
@@ -68,6 +91,9 @@ def features_of(variant, side, n_rows, seed=0):
 def fit(R, variant="plain", n_factors=8, n_iterations=3, **options):
     """A quiet fit of a variant, always from the same start."""
     options = {"verbose": False, "rng": 0, "executor": "serial"} | options
+    if variant in COUNTS:  # which no stars are predicted of
+        R = data_of(variant, R)
+        options.pop("R_test", None)
     for side, n_rows in zip(("users", "items"), getattr(R, "R", R).shape, strict=True):
         if variant in GIVEN:
             options.setdefault(f"{side[:-1]}_features", features_of(variant, side, n_rows))
@@ -109,6 +135,10 @@ def assert_close(result, expected, rounding):
 SMALL, SMALL_TEST = alsnb.train_test_split(heavy_tailed(40, 30), rng=0)
 each_model = pytest.mark.parametrize(
     ("variant", "dtype"), [(v, d) for v in VARIANTS for d in ("float64", "float32")]
+)
+each_star_model = pytest.mark.parametrize(  # those of ratings in stars
+    ("variant", "dtype"),
+    [(v, d) for v in VARIANTS if v not in COUNTS for d in ("float64", "float32")],
 )
 both_sides = pytest.mark.parametrize("side", ["users", "items"])
 
@@ -181,6 +211,17 @@ def dense_given(model, side, features):
     return check_features(features, features.shape[0], "F", model.link(side))[0].toarray()
 
 
+def dense_error(model, R):
+    """Σ (r − u·v)² over ratings or, with confidence, Σ c (p − u·v)² over all pairs; and Σ c."""
+    s, A, UV = model.settings, R.tocoo(), model.U.astype(float) @ model.V.T.astype(float)
+    if s.confidence is None:
+        return np.sum((A.data - UV[A.coords]) ** 2), A.nnz
+    c, p = np.full(A.shape, s.unobserved_weight), np.zeros(A.shape)
+    p[A.coords] = 1
+    c[A.coords] += s.confidence * A.data
+    return np.sum(c * (p - UV) ** 2), c.sum()
+
+
 def dense_link(model, side):
     """B in the units of factors and of a bias in stars, of what was rated and of given features."""
     link, s = model.link(side), model.settings
@@ -192,7 +233,10 @@ def dense_link(model, side):
 
 
 def dense_system(model, side, rows, F=None):
-    """Of each row: columns of the fixed side, targets, penalties of each unknown, prior mean."""
+    """Of each row: columns of the fixed side, targets, penalties of each unknown, prior mean.
+
+    With confidence all columns are there, each times the root of its c.
+    """
     s, users = model.settings, side == "users"
     λ, λ_bias = (setting(λ, side) for λ in (s.lambda_reg, s.bias_reg or s.lambda_reg))
     Y = (model.item_factors if users else model.user_factors).astype(float)
@@ -202,11 +246,20 @@ def dense_system(model, side, rows, F=None):
     for row in range(rows.shape[0]):
         columns, ratings = alsnb.rated_by(rows, row)
         n = max(len(columns), 1)
-        penalties = np.array([λ] * s.n_factors + [λ_bias] * s.bias) * n**s.reg_exponent
+        c = p = None
+        if s.confidence is not None:
+            c, p = (np.zeros(len(Y)) for _ in range(2))
+            c[columns], p[columns] = s.confidence * ratings, 1
+            c += s.unobserved_weight
+        size = n if c is None else len(columns) + s.unobserved_weight * len(Y)
+        penalties = np.array([λ] * s.n_factors + [λ_bias] * s.bias) * size**s.reg_exponent
         prior = np.zeros(Y.shape[1])
         prior += 0 if rated is None else rated[columns].sum(axis=0) / np.sqrt(n)
         prior += 0 if F is None else F[row] @ given
-        yield Y[columns], ratings - offsets[columns], penalties, prior
+        if c is None:
+            yield Y[columns], ratings - offsets[columns], penalties, prior
+        else:
+            yield np.sqrt(c)[:, None] * Y, np.sqrt(c) * p, penalties, prior
 
 
 def dense_rows(model, side, rows, F=None):

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from helpers import (
+    COUNTS,
     GIVEN,
     VARIANTS,
     arrays_of,
     assert_close,
     bits,
     close,
+    data_of,
+    dense_error,
     dense_link,
     dense_rows,
     dense_system,
@@ -181,6 +184,9 @@ def dense_link_step(model, side, rows, direct):
     link, s, X = model.link(side), model.settings, own(model, side)
     n = np.diff(rows.indptr)[:, None]
     p = (n > 0) * setting(s.lambda_reg, side) * np.maximum(n, 1.0) ** s.reg_exponent
+    if s.confidence is not None:  # rows without counts are no prior means
+        size = n + s.unobserved_weight * rows.shape[1]
+        p = setting(s.lambda_reg, side) * size**s.reg_exponent
     regs = [setting(reg, side) for reg in (s.implicit_reg, s.feature_reg)]
     Bs, Fs = dense_link(model, side), [None, known(model, side)]
     stars = (np.ones(rows.nnz), rows.indices, rows.indptr)
@@ -211,9 +217,7 @@ def dense_iteration(model, R, direct=True):
 
 def dense_objective(model, R):
     """Every term of the objective; rows without ratings are their prior means, and add nothing."""
-    s, A = model.settings, R.tocoo()
-    residuals = A.data - np.sum(model.U[A.row].astype(float) * model.V[A.col], axis=1)
-    total = np.sum(residuals**2)
+    s, (total, _) = model.settings, dense_error(model, R)
     for side, rows in sides(R):
         of_rows = dense_system(model, side, rows, known(model, side))
         for x, (Y, _, penalties, prior) in zip(own(model, side), of_rows, strict=True):
@@ -230,7 +234,7 @@ def random_problem(seed, n, m):
     mask[0, 0] = mask[1, 1] = True
     values = rng.integers(0, 6, mask.shape) * mask.astype(float)
     values[0, 0], values[1, 1] = 5, 0
-    return mask, values, sp.coo_array((values[mask], np.nonzero(mask)), shape=mask.shape).tocsr()
+    return sp.coo_array((values[mask], np.nonzero(mask)), shape=mask.shape).tocsr()
 
 
 @EITHER
@@ -241,7 +245,7 @@ def random_problem(seed, n, m):
     direct=st.booleans(),
 )
 def test_iteration_and_objective_are_the_dense_ones(executor, variant, problem, f, direct):
-    mask, values, R = problem
+    R = data_of(variant, problem)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("alsnb.features.DIRECT", 500 if direct else 2)
         before, model = (fit(R, variant, f, k, executor=executor) for k in (2, 3))
@@ -250,8 +254,8 @@ def test_iteration_and_objective_are_the_dense_ones(executor, variant, problem, 
     assert_close(model, expected.replace(**books), 1e-8)
     assert model.objectives[-1] == pytest.approx(dense_objective(model, R), rel=1e-9)
     assert (np.diff(model.objectives) <= 1e-12 * model.objectives[0]).all()
-    errors = (values - model.U @ model.V.T)[mask]
-    assert model.train_errors[-1] == pytest.approx(np.sqrt(np.mean(errors**2)), rel=1e-6)
+    total, weight = dense_error(model, R)
+    assert model.train_errors[-1] == pytest.approx(np.sqrt(total / weight), rel=1e-6)
 
 
 STEPS = [*itertools.product(("users", "items"), ("link", "rows"))]
@@ -277,7 +281,7 @@ def step(model, R, side, part):
 )
 def test_no_step_raises_the_objective(variant, problem, f, dtype, direct, steps):
     """From anywhere, in any order; with fewer rows than features, and rows without ratings."""
-    R, rng = problem[-1], np.random.default_rng(f)
+    R, rng = data_of(variant, problem), np.random.default_rng(f)
     model = fit(R, variant, f, 1, dtype=dtype)
     for side, size in zip(("users", "items"), R.shape, strict=True):
         X = rng.normal(size=(size, f + model.settings.bias)).astype(dtype)
@@ -303,13 +307,15 @@ def test_objective_never_rises(variant):
 
 @EVERY_VARIANT
 def test_readable_loop_agrees_with_the_compiled_one(variant):
-    options = {"n_factors": 40, "R_test": R_TEST}  # more factors than most have ratings
+    R = data_of(variant, R_TRAIN)
+    options = {"n_factors": 40}  # more factors than most have ratings
+    options |= {} if variant in COUNTS else {"R_test": R_TEST}
     settings = dataclasses.asdict(settings_of(variant, 40))
     names = ("user_features", "item_features")
     for side, name, n_rows in zip(("users", "items"), names, R_TRAIN.shape, strict=True):
         settings[name] = features_of(variant, side, n_rows)
-    slow = readable(R_TRAIN, n_iterations=3, R_test=R_TEST, **settings)
-    assert_close(slow, fit(R_TRAIN, variant, **options), 1e-8)
+    slow = readable(R, n_iterations=3, **settings | options)
+    assert_close(slow, fit(R, variant, **options), 1e-8)
     assert slow.settings == settings_of(variant, 40)
 
 
@@ -362,7 +368,9 @@ def test_unpacks_and_carries_its_settings(toy, executor):
 @EVERY_VARIANT
 def test_columns_and_rows_without_ratings(toy, variant, executor):
     model = fit(toy.R, variant, 4, executor=executor)
-    if variant in GIVEN:  # rows without ratings are their prior means
+    if variant in GIVEN and variant in COUNTS:
+        assert model.U[3].all() and model.V[2].all()
+    elif variant in GIVEN:  # rows without ratings are their prior means
         for side, X, k in (("users", model.U, 3), ("items", model.V, 2)):
             alone = np.arange(len(X)) == k
             prior = model.prior_mean(side=side, features=features_of(variant, side, len(X))[alone])

@@ -5,7 +5,19 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from helpers import GIVEN, SMALL, VARIANTS, close, each_model, fit, fitted, rounding_of, untouched
+from helpers import (
+    COUNTS,
+    GIVEN,
+    SMALL,
+    VARIANTS,
+    close,
+    data_of,
+    each_model,
+    fit,
+    fitted,
+    rounding_of,
+    untouched,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -96,12 +108,13 @@ def test_lists_are_sorted_by_hand(seed, n_items, top_n, share, block):
 
 @each_model
 def test_every_model_recommends_what_it_predicts(variant, dtype):
+    small = data_of(variant, SMALL)
     model, rounding = fitted(variant, dtype), rounding_of(dtype, 1e-12, 1e-5)
     users = np.setdiff1d(np.arange(40), [5])
-    with untouched(model, SMALL):
-        items, scores = model.recommend(users, SMALL, 30)
-    mask = np.zeros(SMALL.shape, bool)
-    mask[SMALL.tocoo().coords] = True
+    with untouched(model, small):
+        items, scores = model.recommend(users, small, 30)
+    mask = np.zeros(small.shape, bool)
+    mask[small.tocoo().coords] = True
     for user, best, of in zip(users, items, scores, strict=True):
         unknown = (np.arange(30) == 7) & (variant not in GIVEN)
         expected = by_hand(model.predict(user), mask[user] | unknown, 30)
@@ -117,11 +130,15 @@ def test_every_model_recommends_what_it_predicts(variant, dtype):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_who_has_no_ratings_in_training_gets_the_highest_damped_means(variant):
     """Less what is seen; and a model with biases, or with features of users, knows better."""
-    model, R = fitted(variant), SMALL.tolil()
+    small = data_of(variant, SMALL)
+    model, R = fitted(variant), small.tolil()
     R[5, [3, 11]] = 5, 1  # rated since
     R = R.tocsr()
     unknown = [] if variant in GIVEN else [7]
     left_out, means = np.isin(np.arange(30), [3, 11, *unknown]), damped_means(R)
+    best = "highest damped means"
+    if variant in COUNTS:
+        means, best = alsnb.count_ratings(R)[1], "most popular items"
     if model.settings.bias or variant in GIVEN:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -131,7 +148,8 @@ def test_who_has_no_ratings_in_training_gets_the_highest_damped_means(variant):
         assert items.tolist() == by_hand(model.predict(5), left_out, 10)[0]
         return
     expected = by_hand(means, left_out, 10)
-    with pytest.warns(UserWarning, match="user 5 has no ratings in training: recommended are the"):
+    message = f"user 5 has no ratings in training: recommended are the {best}"
+    with pytest.warns(UserWarning, match=message):
         assert listed(model.recommend(5, R)) == expected
     with pytest.warns(UserWarning, match="user 5 has no ratings in training"):
         items, scores = model.recommend([8, 5, 2], R)
@@ -145,10 +163,12 @@ def test_who_has_no_ratings_in_training_gets_the_highest_damped_means(variant):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_items_without_ratings_in_training_are_never_listed(variant):
-    train = SMALL - SMALL.multiply(np.isin(np.arange(30), [2, 20]))
+    small = data_of(variant, SMALL)
+    train = small - small.multiply(np.isin(np.arange(30), [2, 20]))
     train = sp.csr_array(train)
     train.eliminate_zeros()
-    model = fit(train.multiply(-1).tocsr(), variant, 4)  # a zero would come first
+    sign = 1 if variant in COUNTS else -1  # of which a zero would come first
+    model = fit(train.multiply(sign).tocsr(), variant, 4)
     items, _ = model.recommend(np.setdiff1d(np.arange(40), [5]), sp.csr_array((40, 30)), 30)
     listed = np.sort(items, axis=1)
     if variant in GIVEN:  # of which it knows the features

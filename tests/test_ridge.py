@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from itertools import combinations, pairwise
@@ -20,6 +21,10 @@ OPTIONS = ("offsets", "weights", "gram", "prior", "noise")
 EVERY_KIND = pytest.mark.parametrize(
     "kind", [kind for n in range(6) for kind in combinations(OPTIONS, n)], ids="-".join
 )
+STEPS = (*OPTIONS[:4], "x0")  # with which there is no noise
+EVERY_STEP = pytest.mark.parametrize(
+    "kind", [(*kind, "x0") for n in range(5) for kind in combinations(OPTIONS[:4], n)], ids="-".join
+)
 DTYPES = pytest.mark.parametrize(("dtype", "rounding"), [(np.float64, 1e-10), (np.float32, 1e-3)])
 EITHER = pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "readable"])
 N_FACTORS = 6
@@ -28,10 +33,10 @@ LENGTHS = np.array(
 )  # ratings of each row: fewer than factors, and more
 
 
-def make_equation(kind=(), dtype=np.float64, seed=0, lengths=LENGTHS):
+def make_equation(kind=(), dtype=np.float64, seed=0, lengths=LENGTHS, n_columns=20):
     """Rows with so many ratings each, and what is optional if it is named."""
     rng = np.random.default_rng(seed)
-    n_rows, n_columns, n_ratings = len(lengths), 20, lengths.sum()
+    n_rows, n_ratings = len(lengths), lengths.sum()
     columns = [np.sort(rng.choice(n_columns, n, replace=False)) for n in lengths]
     root = rng.normal(size=(4, N_FACTORS))
     values = {
@@ -40,6 +45,7 @@ def make_equation(kind=(), dtype=np.float64, seed=0, lengths=LENGTHS):
         "gram": root.T @ root,  # of rank 4, less than there are factors
         "prior": rng.normal(size=(n_rows, N_FACTORS)),
         "noise": rng.normal(size=(n_rows, N_FACTORS)),
+        "x0": 2 * rng.normal(size=(n_rows, N_FACTORS)),
     }
     return Equation(
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32),
@@ -55,15 +61,21 @@ def arrays_of(equation):
     return {k: array for k, array in vars(equation).items() if isinstance(array, np.ndarray)}
 
 
-def dense_row(e, i):
-    """Solution of row i by least squares of one augmented system, and Σ w (r − o − y·x)²."""
+def dense_parts(e, i):
+    """Y, r − o, w, m and G of row i, whatever is left out."""
     rated = slice(e.indptr[i], e.indptr[i + 1])
-    columns, p, identity = e.indices[rated], e.penalties[i], np.eye(N_FACTORS)
+    columns = e.indices[rated]
     Y, r = e.Y[columns].astype(float), e.ratings[rated].astype(float)
     r = r if e.offsets is None else r - e.offsets[columns]
     w = np.ones(len(r)) if e.weights is None else e.weights[rated].astype(float)
     m = np.zeros(N_FACTORS) if e.prior is None else e.prior[i]
     G = np.zeros((N_FACTORS, N_FACTORS)) if e.gram is None else e.gram.astype(float)
+    return Y, r, w, m, G
+
+
+def dense_row(e, i):
+    """Solution of row i by least squares of one augmented system, and Σ w (r − o − y·x)²."""
+    (Y, r, w, m, G), p, identity = dense_parts(e, i), e.penalties[i], np.eye(N_FACTORS)
     values, vectors = np.linalg.eigh(G)
     root = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T  # its square is G
     A = np.vstack([np.sqrt(w)[:, None] * Y, root, np.sqrt(p) * identity])
@@ -113,6 +125,8 @@ def test_by_hand():
     # Two: YᵀY = 2I, so (2 + 2) x = Yᵀr = (6, 2); whole numbers will do.
     Y = [[1, 1], [1, -1]]
     assert alsnb.solve_row(Y, [4, 2], 2) == pytest.approx([1.5, 0.5])
+    # One step from zero goes along Yᵀr = (6, 2), by its length (36 + 4) / (4 (36 + 4)).
+    assert alsnb.solve_row(Y, [4, 2], 2, x0=[0, 0], n_steps=1) == pytest.approx([1.5, 0.5])
     # The first rating twice, offsets of 1: (3 + 2) x = 2·3 + 1·1 and (3 + 2 − 1) …, by symmetry.
     x = alsnb.solve_row(Y, [4, 2], 2, offsets=[1, 1], weights=[2, 1])
     assert x == pytest.approx(np.linalg.solve([[5, 1], [1, 5]], [7, 5]))
@@ -137,6 +151,137 @@ def test_shapes_must_agree(shape):
         ValueError, match=r"Y needs a row for each rating, got shapes \(2,.* and \(3,\)"
     ):
         alsnb.solve_row(np.ones(shape), np.ones(3), 0.1)
+
+
+# Steps towards it
+
+
+def textbook(A, b, x, n_steps):
+    """Conjugate gradients for A x = b from x, as Hestenes and Stiefel wrote them down."""
+    r = p = b - A @ x
+    for _ in range(n_steps):
+        if np.linalg.norm(r) <= 1e-14 * np.linalg.norm(b):
+            break
+        a = (r @ r) / (p @ A @ p)
+        x, new = x + a * p, r - a * A @ p
+        p = new + (new @ new) / (r @ r) * p
+        r = new
+    return x
+
+
+def dense_steps(e, i):
+    """Row i after its steps, and Σ w (r − o − y·x)² there."""
+    Y, r, w, m, G = dense_parts(e, i)
+    A = Y.T @ (w[:, None] * Y) + G + e.penalties[i] * np.eye(N_FACTORS)
+    x = textbook(A, Y.T @ (w * r) + e.penalties[i] * m, e.x0[i].astype(float), e.n_steps)
+    if not len(r) and e.gram is None:  # there is nothing to compute
+        x = m
+    return x, w @ (r - Y @ x) ** 2
+
+
+def minimised(e, i, x):
+    """What row i minimises, at x."""
+    Y, r, w, m, G = dense_parts(e, i)
+    return w @ (r - Y @ x) ** 2 + x @ G @ x + e.penalties[i] * sum((x - m) ** 2)
+
+
+@DTYPES
+@pytest.mark.parametrize("n_steps", [1, 3, 40])
+@EVERY_STEP
+def test_steps_are_those_of_the_textbook(kind, dtype, rounding, n_steps):
+    """Compiled or not, of one row or of many; 40 are more than it takes."""
+    e = replace(make_equation(kind, dtype), n_steps=n_steps)
+    steps, squares = map(np.array, zip(*map(partial(dense_steps, e), range(len(e))), strict=True))
+    for compiled in (True, False):
+        own = np.full(len(e), np.nan)
+        X = solve_rows(e, squares=own, compiled=compiled)
+        assert X.dtype == dtype
+        assert_near(X, steps, rounding)
+        assert_near(own, squares, rounding)
+    for i in np.flatnonzero(LENGTHS):
+        x = alsnb.solve_row(**e.row(i))
+        assert x.dtype == dtype
+        assert_near(x, steps[i], rounding)
+
+
+@DTYPES
+@EITHER
+def test_steps_over_more_ratings_than_are_taken_at_a_time(compiled, dtype, rounding):
+    few = 4096 // N_FACTORS
+    lengths = np.array([few - 1, few, 5, few + 1, 0, 2 * few, 3 * few + 7])
+    e = make_equation(STEPS, dtype, lengths=lengths, n_columns=4 * few)
+    squares = np.zeros(len(e))
+    X = solve_rows(e, squares=squares, compiled=compiled)
+    expected = [*map(partial(dense_steps, e), range(len(e)))]
+    assert_near(X, np.array([x for x, _ in expected]), rounding)
+    assert_near(squares, np.array([error for _, error in expected]), rounding)
+
+
+@EITHER
+@given(
+    seed=st.integers(0, 10**6),
+    kind=st.sets(st.sampled_from(OPTIONS[:4])),
+    dtype=st.sampled_from([np.float64, np.float32]),
+)
+def test_each_step_lowers_what_is_minimised_until_it_is_solved(compiled, seed, kind, dtype):
+    lengths = np.random.default_rng(seed).integers(1, 20, 4)
+    e = make_equation((*kind, "x0"), dtype, seed, lengths)
+    start, exact = e.x0, solve_rows(replace(e, x0=None))
+    values = [[minimised(e, i, x) for i, x in enumerate(start.astype(float))]]
+    for n_steps in range(1, N_FACTORS + 1):
+        X = solve_rows(replace(e, n_steps=n_steps), compiled=compiled)
+        values.append([minimised(e, i, x) for i, x in enumerate(X.astype(float))])
+    rounding = 1e-12 if dtype == np.float64 else 1e-5
+    best = np.array([minimised(e, i, x) for i, x in enumerate(exact.astype(float))])
+    left = np.array(values) - best
+    assert (np.diff(left, axis=0) <= rounding * np.array(values[0])).all()
+    assert (left[1] < left[0] * (1 - 1e-4)).all()
+    if dtype == np.float64:  # as many steps as there are factors
+        assert (left[-1] <= 1e-8 * left[0]).all()
+
+
+@DTYPES
+@EITHER
+@pytest.mark.parametrize("kind", [("x0",), STEPS], ids="-".join)
+def test_who_starts_at_the_solution_stays(kind, compiled, dtype, rounding):
+    e = make_equation(kind, dtype)
+    exact = solve_rows(replace(e, x0=None))
+    X = solve_rows(replace(e, x0=exact, n_steps=50), compiled=compiled)
+    assert_near(X, exact, rounding)
+    zeros = replace(make_equation(("x0",), dtype), ratings=np.zeros(LENGTHS.sum(), dtype))
+    zeros.x0[:] = 0  # of which nothing at all is left
+    assert not solve_rows(zeros, compiled=compiled).any()
+    still = replace(e, n_steps=0)
+    rated = LENGTHS > 0
+    assert_near(solve_rows(still, compiled=compiled)[rated], e.x0[rated], rounding)
+
+
+@EITHER
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("value", [np.nan, np.inf, "huge"])
+def test_a_start_beyond_numbers_shows(compiled, dtype, value):
+    """It never looks as if it were solved; other rows are as they would be."""
+    e = replace(make_equation(STEPS, dtype), n_steps=5)
+    expected = solve_rows(e, compiled=compiled)
+    e.x0[4] = np.finfo(dtype).max if value == "huge" else value
+    with np.errstate(all="ignore"):
+        X = solve_rows(e, compiled=compiled)
+    assert not np.isfinite(X[4]).all()
+    others = np.arange(len(e)) != 4
+    assert X[others].tobytes() == expected[others].tobytes()
+
+
+@EITHER
+@pytest.mark.parametrize(("dtype", "tiny"), [(np.float64, 1e-110), (np.float32, 1e-16)])
+def test_what_is_lost_to_zero_is_no_step(compiled, dtype, tiny):
+    """A penalty that is rounded to zero, and products of tiny factors that are."""
+    e = make_equation(("x0",), dtype)
+    e.Y[:] *= dtype(tiny)
+    e.penalties[:] = 1e-300
+    e.x0[:] = 0
+    with np.errstate(all="ignore"):
+        X = solve_rows(e, compiled=compiled)
+    assert np.isfinite(X).all()
 
 
 # Many rows
@@ -195,7 +340,7 @@ def test_half_step_sees_the_usual_slips(toy):
 
 
 @DTYPES
-@pytest.mark.parametrize("kind", [(), ("gram", "prior"), OPTIONS], ids="-".join)
+@pytest.mark.parametrize("kind", [(), ("gram", "prior"), OPTIONS, ("x0",), STEPS], ids="-".join)
 def test_same_bits_however_the_rows_are_cut(kind, dtype, rounding):
     rng = np.random.default_rng(3)
     e = make_equation(kind, dtype, lengths=rng.integers(0, 20, 60))
@@ -211,7 +356,7 @@ def test_same_bits_however_the_rows_are_cut(kind, dtype, rounding):
 
 
 @EITHER
-@pytest.mark.parametrize("kind", [(), OPTIONS], ids="-".join)
+@pytest.mark.parametrize("kind", [(), OPTIONS, STEPS], ids="-".join)
 def test_arrays_may_be_read_only_and_indices_long(kind, compiled):
     e = make_equation(kind)
     expected = solve_rows(e, compiled=compiled)
@@ -265,6 +410,7 @@ with warnings.catch_warnings(record=True) as caught:
     from helpers import fit, heavy_tailed
     R = heavy_tailed(60, 40)
     models = [fit(R, "all", executor=executor) for executor in ("serial", "threads")]
+    models.append(fit(R, "all counts", solver="cg"))
 print(alsnb.ridge.which_blas())
 print(*(f"{{warning.category.__name__}}: {{warning.message}}" for warning in caught), sep="\\n")
 np.savez(sys.argv[1], *(X for model in models for X in (*model, model.objectives)))
@@ -288,8 +434,9 @@ def run_without(missing, folder):
 
 @pytest.fixture(scope="module")
 def arrays_here():
-    model = fit(heavy_tailed(60, 40), "all")
-    return 2 * [*model, model.objectives]
+    models = 2 * [fit(heavy_tailed(60, 40), "all")]
+    models.append(fit(heavy_tailed(60, 40), "all counts", solver="cg"))
+    return [X for model in models for X in (*model, model.objectives)]
 
 
 def assert_same_fits(arrays, expected):

@@ -10,7 +10,7 @@ from html import escape
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import each_model, fit, untouched
+from helpers import each_star_model, fit, untouched
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -137,7 +137,7 @@ class Screen:
         assert escape(widget.report) in self.said.value
 
 
-@each_model
+@each_star_model
 def test_ratings_are_answered_as_the_functions_do(variant, dtype):
     model = fit(RATINGS, variant, 3, dtype=dtype)
     with untouched(model, RATINGS):
