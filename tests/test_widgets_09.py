@@ -123,7 +123,7 @@ def test_list_shows_hits_and_how_many_watched(widget):
     for weight in WEIGHTS:
         widget.weight.value = weight
         rows, shown = widget.listed, texts(widget)
-        names = [unobserved.short_title(row.title, 24) for row in rows]
+        names = [unobserved.short_title(row.title, 23) for row in rows]
         assert [text for text in shown if text in names] == names
         bars = coloured(widget, "rect", ORANGE)
         assert [bar[0].text for bar in bars] == [row.title for row in rows]

@@ -147,7 +147,7 @@ def _draw_curve(picture, axes, colour, weights, values, k, popular, say):
     axes.dots(points[k], colour, 7)
     picture.dots([[float(axes.x(weights[k])), top + high]], INK, 4)
     rise = values[min(k + 1, len(values) - 1)] - values[max(k - 1, 0)]
-    anchor, dx = "middle", 9 if k == 0 else 0
+    anchor, dx = "middle", 6 if k == 0 else 0
     if 0 < k < len(values) - 1 and abs(rise) > 0.1 * values.max():  # where the curve is not
         anchor, dx = ("end", -5) if rise > 0 else ("start", 5)
     axes.text(*points[k], say(values[k]), dx=dx, dy=-22 if k == 0 else -13, size=13, bold=True,
@@ -165,7 +165,7 @@ def _draw_list(picture, title, about, rows, most):
         if row.hit:
             _draw_tick(picture, left, y - 4)
         picture.text(_TITLE - 8, y, k + 1, anchor="end", opacity=0.7)
-        picture.text(_TITLE, y, short_title(row.title, 24), size=13, anchor="start", bold=row.hit)
+        picture.text(_TITLE, y, short_title(row.title, 23), size=13, anchor="start", bold=row.hit)
         width = _LONGEST * row.watchers / most
         picture.box(_BAR, y - 11, width, 14, ORANGE, opacity=0.75, title=row.title)
         picture.text(_BAR + width + 6, y, row.watchers, size=11, anchor="start")
