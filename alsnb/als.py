@@ -149,7 +149,7 @@ def fit(
     dtype = check_dtype(dtype)
     if solver not in ("exact", "cg"):
         raise ValueError(f"solver must be 'exact' or 'cg', got {solver!r}")
-    n_steps = check_count("cg_steps", cg_steps) if solver == "cg" else 0
+    n_steps = check_count("cg_steps", cg_steps) * (solver == "cg")
     R, weight = check_ratings(R, dtype=dtype), None
     if self.confidence is not None:
         if R_test is not None:

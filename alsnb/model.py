@@ -11,6 +11,7 @@ import json
 import secrets
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
 
 from .features import Link, check_features, feature_names, step_link
 from .metrics import check_clip, list_in_blocks, select_top
@@ -175,6 +177,11 @@ class ALS:
             weights = rows.data * rows.data.dtype.type(self.confidence)
             targets = 1 + self.unobserved_weight / weights
         if not ((weights > 0) & np.isfinite(weights) & np.isfinite(targets)).all():
+            if (rows.data > 0).all():
+                raise ValueError(
+                    f"confidence × values, or unobserved_weight over that, leaves {weights.dtype}: "
+                    "one of them is too large or too small"
+                )
             raise ValueError(
                 "with confidence all values must be positive, such as counts or ones; "
                 "Ratings.binarize makes ones of ratings"
@@ -288,7 +295,10 @@ class Factorization:
 
     def with_rows(self, side: str, X: np.ndarray) -> Factorization:
         """The same model with other factors of one side."""
-        return self.replace(**{"U" if side == "users" else "V": X})
+        model = self.replace(**{"U" if side == "users" else "V": X})
+        if side in self._kept and not self._bias:  # a Gram matrix of the other side, which stays
+            model._kept[side] = self._kept[side]
+        return model
 
     # The parts by name, so that nobody counts columns
 
@@ -364,10 +374,11 @@ class Factorization:
 
         `squares` are those of the rows' equation, at its solution `X`.
         """
-        constant = 0.0
+        total = squares.sum()
         if self.settings.confidence is not None:  # c (1 − u·v)² less the rest: c − w t² = −α₀ t
             constant = self.settings.unobserved_weight * equation.ratings.sum(dtype=float)
-        return float(squares.sum() + equation.unobserved(X) - constant)
+            total = np.maximum(total + equation.unobserved(X) - constant, 0)  # but for rounding
+        return float(total)
 
     def assemble(self, side: str, X: np.ndarray) -> np.ndarray:
         """All columns of rows of U or V, of the solutions of their equations."""
@@ -609,7 +620,9 @@ class Factorization:
     def _solve(self, side, rows, features=None, n_workers=None):
         """All columns of some rows, whose ratings are checked."""
         with np.errstate(over="ignore", invalid="ignore"):
-            equation = self.equation(side, rows, features)
+            new = self.settings is not None and self.settings.confidence and side not in self._kept
+            with threadpool_limits(1, user_api="blas") if new else nullcontext():  # as in the fit
+                equation = self.equation(side, rows, features)
             one = len(equation) == 1
             Y = equation.Y[rows.indices] if one else equation.Y
             if not np.isfinite(np.vdot(Y, Y)):  # or YᵀY might overflow, and its solution be zero

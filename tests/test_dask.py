@@ -77,6 +77,13 @@ def test_factors_are_those_of_one_core(client, variant):
     assert_same(in_time(fit, R, variant, N_FACTORS, executor=client, R_test=R_TEST), variant)
 
 
+@pytest.mark.parametrize("variant", ["all", "all counts"])
+def test_steps_are_those_of_one_core(client, variant):
+    options = {"n_factors": N_FACTORS, "solver": "cg", "cg_steps": 2}
+    model = in_time(fit, R, variant, executor=client, **options)
+    assert bits(model)[:2] == bits(fit(R, variant, **options))[:2]
+
+
 def test_float32_and_long_indices(client):
     options = {"R_test": R_TEST, "executor": client}
     model = in_time(fit, R, "all", N_FACTORS, dtype=np.float32, **options)

@@ -78,6 +78,15 @@ def test_bits_are_the_same(workers, monkeypatch, variant, dtype):
     assert model.U.dtype == dtype
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("variant", ["all", "all counts"])
+def test_bits_of_steps_are_the_same(workers, monkeypatch, variant, dtype):
+    options = {"n_factors": N_FACTORS, "dtype": dtype, "solver": "cg", "cg_steps": 2}
+    expected = bits(fit(R, variant, **options))
+    monkeypatch.setattr("alsnb.als.open_executor", lambda *_: workers)
+    assert bits(in_time(fit, R, variant, **options)) == expected
+
+
 def test_defaults_and_long_indices_give_the_same():
     long = sp.csr_array((R.data, R.indices.astype(np.int64), R.indptr.astype(np.int64)), R.shape)
     assert long.indices.dtype == np.int64
@@ -323,7 +332,8 @@ def test_an_error_of_the_callback_leaves_nothing(left, executor, n_workers):
     assert left() == []
 
 
-def test_a_killed_process_ends_the_fit(left):
+@pytest.mark.parametrize("variant", ["plain", "all counts"])
+def test_a_killed_process_ends_the_fit(left, variant):
     def callback(iteration, U, V):
         processes = [found for found in left() if isinstance(found, psutil.Process)]
         assert len(processes) == 2
@@ -331,7 +341,7 @@ def test_a_killed_process_ends_the_fit(left):
 
     options = {"executor": "processes", "n_workers": 2, "callback": callback}
     with pytest.raises(RuntimeError, match="a worker process died, killed or out of") as caught:
-        in_time(fit, R, n_iterations=10**6, **options)
+        in_time(fit, R, variant, n_iterations=10**6, **options)
     assert type(caught.value) is RuntimeError
     assert left() == []
 

@@ -206,10 +206,8 @@ def test_steps_are_those_of_the_textbook(kind, dtype, rounding, n_steps):
 
 @DTYPES
 @EITHER
-def test_steps_over_more_ratings_than_are_taken_at_a_time(compiled, dtype, rounding):
-    few = 4096 // N_FACTORS
-    lengths = np.array([few - 1, few, 5, few + 1, 0, 2 * few, 3 * few + 7])
-    e = make_equation(STEPS, dtype, lengths=lengths, n_columns=4 * few)
+def test_steps_of_rows_with_thousands_of_ratings(compiled, dtype, rounding):
+    e = make_equation(STEPS, dtype, lengths=np.array([2000, 5, 0, 700, 1]), n_columns=2500)
     squares = np.zeros(len(e))
     X = solve_rows(e, squares=squares, compiled=compiled)
     expected = [*map(partial(dense_steps, e), range(len(e)))]
