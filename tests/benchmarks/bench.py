@@ -8,6 +8,7 @@ and each figure is a median: a noisy machine troubles all of them alike. Run it 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -15,15 +16,23 @@ import resource
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 
 import live
 import numpy as np
 import scipy
 import scipy.sparse as sp
-from contenders import PEERS, Before, parallel, sequential, textbook
+from contenders import PEERS, Before, implicit, parallel, sequential, textbook
 
-from alsnb import als_matrix_factorization_parallel, load_movielens, sample_factorization
+from alsnb import (
+    ALS,
+    als_matrix_factorization_parallel,
+    evaluate_lists,
+    load_movielens,
+    sample_factorization,
+    train_test_split,
+)
 from alsnb.ridge import which_blas
 
 HERE = Path(__file__).resolve()
@@ -208,6 +217,7 @@ def memory(options):
         path.unlink(missing_ok=True)
     loaded = memory_held(peak=False)
     settings = {"bias": True, "implicit_features": True} if options.implicit else {}
+    settings |= {"confidence": 1.0} if options.clicks else {}
     per_iteration(R, 64, options.memory, workers, n_iterations=2, **settings)
     peak = memory_held()
     ratings = (R.data.nbytes + R.indices.nbytes + R.indptr.nbytes) / 1e6
@@ -279,6 +289,51 @@ def clock_sampler(R, n_factors, n_samples, burn_in, **features):
     start = time.perf_counter()
     sample_factorization(R, n_factors, n_samples=n_samples, burn_in=burn_in, **options)
     return time.perf_counter() - start
+
+
+def clicks(options):
+    """(i): implicit feedback, exact and by conjugate gradients, beside the library implicit.
+
+    Weights are c = 1 + r and all is float32; iterations of the library's exact solver are few.
+    """
+    rows, big = [], make_heavy_tailed(options.ratings)
+    library = importlib.util.find_spec("implicit")
+    for name, R in (("MovieLens 100K", load_movielens("100k").R), (f"{big.nnz:,}", big)):
+        for f, solver in product((64, 128), ("exact", "cg")):
+            ours, theirs, cg = [], [], solver == "cg"
+            few = not cg and R is big
+            for turn in range(options.repeats):
+                how = {"confidence": 1.0, "solver": solver}
+                ours.append(per_iteration(R, f, "threads", options.workers, 5, **how)[1])
+                if library and not (few and turn > 1):
+                    took = implicit(R, f, cg, 2 if few else 5, options.workers)
+                    theirs.append(np.median(took[1:]))
+            row = {"ratings": name, "f": f, "solver": solver, "s / iteration": np.median(ours)}
+            row["implicit"] = np.median(theirs) if theirs else float("nan")
+            rows.append(row | {"ratio": row["s / iteration"] / row["implicit"]})
+    show("implicit feedback, c = 1 + r, float32, two threads", rows)
+    growth = [grow_clicks(share * options.ratings, options) for share in (0.25, 0.5, 1)]
+    show("the same as the ratings grow, f = 64: seconds per iteration", growth)
+    memory = [measure_memory(options, "threads", *more) for more in ([], ["--clicks"])]
+    show("explicit, and implicit feedback, each in a process of its own: memory in MB", memory)
+    R_train, R_test = train_test_split(load_movielens("100k").binarize(), 0.2, rng=0)
+    model = ALS(64, 20.0, confidence=1.0).fit(R_train, 8, rng=0, verbose=False)
+    took = [clock(lambda k: evaluate_lists(model, R_train, R_test, k), 10) for _ in range(21)]
+    lists = [{"users": R_train.shape[0], "lists of ten and metrics, s": float(np.median(took))}]
+    show("evaluate_lists, MovieLens 100K", lists)
+    return {"seconds": rows, "growth": growth, "memory": memory, "lists": lists}
+
+
+def grow_clicks(n_ratings, options):
+    """Seconds per iteration of implicit feedback at one size."""
+    R, row = make_heavy_tailed(round(n_ratings)), {"million ratings": n_ratings / 1e6}
+    for solver in ("exact", "cg"):
+        runs = [
+            per_iteration(R, 64, "threads", options.workers, 5, confidence=1.0, solver=solver)[1]
+            for _ in range(options.repeats)
+        ]
+        row |= {solver: np.median(runs)}
+    return row
 
 
 def start(options):
@@ -359,6 +414,7 @@ def describe_machine(options):
 
 SECTIONS = {"movielens": movielens, "big": big, "cluster": cluster, "start": start}
 SECTIONS |= {"growth": growth, "live": live_updates, "features": features, "sampler": sampler}
+SECTIONS |= {"implicit": clicks}
 
 
 def main():
@@ -372,6 +428,7 @@ def main():
     parser.add_argument("--json", type=Path, default=HERE.with_name("results.json"))
     parser.add_argument("--memory", choices=list(OURS), help=argparse.SUPPRESS)
     parser.add_argument("--implicit", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--clicks", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.ratings < 100_000:

@@ -111,6 +111,21 @@ def cmfrec(R, n_factors, dtype, n_workers):
     return fit
 
 
+def implicit(R, n_factors, use_cg, n_iterations, n_workers):
+    """Seconds of each iteration of the library implicit, float32, for weights c = 1 + r."""
+    from implicit.cpu.als import AlternatingLeastSquares
+
+    weights, seconds = sp.csr_matrix(R, dtype=np.float32, copy=True), []
+    weights.data += 1
+    settings = {"factors": n_factors, "regularization": LAMBDA, "alpha": 1.0, "random_state": 0}
+    settings |= {"iterations": n_iterations, "use_cg": use_cg, "num_threads": n_workers}
+    with threadpool_limits(1, user_api="blas"):  # as it asks for itself
+        AlternatingLeastSquares(**settings).fit(
+            weights, show_progress=False, callback=lambda k, took, loss: seconds.append(took)
+        )
+    return seconds
+
+
 PEERS = {
     name: contender
     for name, contender in (("lenskit", lenskit), ("cmfrec", cmfrec))
