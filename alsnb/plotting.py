@@ -1428,7 +1428,7 @@ def plot_confidence(R, confidence: float, unobserved_weight: float, *,
     R = check_ratings(R)
     (n, m), counts = R.shape, R.toarray()
     title = "The weight of a pair: a constant everywhere, and more where R has a value"
-    ax = _axes(ax, title, size=(2 + 1.9 * m, 0.42 * n + 1.2))
+    ax = _axes(ax, title, size=(1 + 1.66 * m, 0.4 * n + 0.9))
     ax.set_axis_off()
     everywhere, more = np.full((n, m), unobserved_weight), confidence * counts
     holes = np.where(counts != 0, 1.0, np.nan)
@@ -1478,7 +1478,8 @@ def plot_scoreboard(scores, reference: str, title: str, *, others=None,
     (mean, standard error) without scores of users: they are grey, and not paired.
     """
     rows = {name: (scores[name].mean(), scores[name].sem()) for name in scores}
-    rows = dict(sorted((rows | (others or {})).items(), key=lambda row: row[1][0]))
+    rows |= {name: tuple(pair) for name, pair in (others or {}).items()}
+    rows = dict(sorted(rows.items(), key=lambda row: row[1][0]))
     xlabel = "NDCG@10, with one standard error"
     ax = _axes(ax, title, xlabel, size=(8.6, 1.3 + 0.4 * len(rows)))
     for y, (name, (mean, error)) in enumerate(rows.items()):
