@@ -39,11 +39,11 @@ SPLITS = {  # the first is that on which settings are chosen
     "last fifth of each user": lambda R: leave_k_out(R, 0.2, by_time=True),
 }
 STARS = {"metric": "rmse", "clip": (1, 5), "n_iterations": [6, 8, 12, 16, 20]}
-CLICKS = {"metric": "ndcg", "n_iterations": [4, 6, 8, 12, 16, 24]}
+CLICKS = {"metric": "ndcg", "n_iterations": [2, 4, 6, 8, 12, 16, 24]}
 RATED = {"bias": [True], "reg_exponent": [0.5], "implicit_features": [True]}
 ONES = {"confidence": [1.0], "reg_exponent": [1.0]}
 MODELS = {  # name: how it is searched, and the settings to choose from, in one grid or several
-    "explicit ALS": (STARS, [{"n_factors": [2, 5, 10, 20], "lambda_reg": [1, 2, 3, 5, 8, 12]}]),
+    "explicit ALS": (STARS, [{"n_factors": [1, 2, 5, 10, 20], "lambda_reg": [1, 2, 3, 5, 8, 12]}]),
     "the best RMSE": (
         STARS,
         [
