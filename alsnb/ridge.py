@@ -16,7 +16,7 @@ from __future__ import annotations
 import ctypes
 import warnings
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -337,26 +337,25 @@ def solve_rows(
         _solve_in_python(equation, start, stop, X, squares)
         return X
     e, f, dtype = equation, n_factors, equation.Y.dtype
-    optional = [
-        np.empty(shape, dtype) if given is None else np.ascontiguousarray(given, dtype)
-        for given, shape in (
-            (e.offsets, 0), (e.weights, 0), (e.gram, (0, f)), (e.prior, (0, f)), (e.noise, (0, f)),
-            (e.x0, (0, f)),
-        )
-    ]  # fmt: skip
-    failed = _solve_compiled(
+    rows = (
         e.indptr.astype(np.int64, copy=False),
         e.indices.astype(np.int32, copy=False),
         e.ratings.astype(dtype, copy=False),
         np.ascontiguousarray(e.Y),
         e.penalties.astype(dtype, copy=False),
-        *optional,
-        e.n_steps,
-        X,
-        squares,
-        start,
-        stop,
     )
+    offsets, weights, gram, prior, noise, x0 = (
+        np.empty(shape, dtype) if given is None else np.ascontiguousarray(given, dtype)
+        for given, shape in (
+            (e.offsets, 0), (e.weights, 0), (e.gram, (0, f)), (e.prior, (0, f)), (e.noise, (0, f)),
+            (e.x0, (0, f)),
+        )
+    )  # fmt: skip
+    if e.x0 is not None:
+        how = x0, e.n_steps, X, squares, start, stop
+        _step_compiled(*rows, offsets, weights, gram, prior, *how)
+        return X
+    failed = _solve_compiled(*rows, offsets, weights, gram, prior, noise, X, squares, start, stop)
     if failed >= 0:
         raise ValueError(_unsolvable(equation.penalties[failed], failed))
     return X
@@ -444,14 +443,20 @@ _strsv, _dtrsv = (_routine("cython_blas", t + "trsv", 8) for t in "sd")
 _spotrf, _dpotrf = (_routine("cython_lapack", t + "potrf", 5) for t in "sd")
 
 
-def compiled(function):
+def compiled(function, **options):
     """Compile a function that needs no lock of Python's; keep its machine code on disk."""
     if llvmlite is None:
         return function
     try:
-        return njit(nogil=True, cache=True)(function)
+        return njit(nogil=True, cache=True, **options)(function)
     except RuntimeError:  # there is no folder to keep it in
-        return njit(nogil=True)(function)
+        return njit(nogil=True, **options)(function)
+
+
+# A product and a sum may be rounded once. Sums may be added up in any order, many at a time, but
+# only where nothing is stored: else that order would depend on where in memory arrays lie.
+fusing = partial(compiled, fastmath={"contract"})
+summing = partial(compiled, fastmath={"contract", "reassoc", "nsz"})
 
 
 @compiled
@@ -486,68 +491,131 @@ def _potrf(single, uplo, n, A, lda, info):
         _dpotrf(uplo, n, A, lda, info)
 
 
-@compiled
-def _take_steps(n, Yi, t, gram, penalty, n_steps, d, work, z, numbers, letters, sizes):
-    """Conjugate gradients for (Yᵀ Y + G + p I) d = Yᵀ t − G m, from d; work[0] is m + d.
+@summing
+def _dot(x, y):
+    total = x.dtype.type(0)
+    for c in range(len(x)):
+        total += x[c] * y[c]
+    return total
 
-    Overwrites t by t − Y d.
+
+@summing
+def _four_dots(Y, k, x):
+    a = b = c = d = Y.dtype.type(0)
+    for e in range(len(x)):
+        a += Y[k, e] * x[e]
+        b += Y[k + 1, e] * x[e]
+        c += Y[k + 2, e] * x[e]
+        d += Y[k + 3, e] * x[e]
+    return a, b, c, d
+
+
+@fusing
+def _add_products(Y, weights, x, sign, t, q):
+    """Update t ← t ± Y x, then q ← q + Yᵀ W t.
+
+    Four rows of Y at a time, so that each is read once for both products.
     """
-    f, single, with_gram = len(d), d.itemsize == 4, gram.shape[0] > 0
-    left, s, q = work[0], work[1], work[2]  # what d leaves of the right side; direction; product
-    sizes[1] = n
-    zero = numbers.ctypes.data
-    one, minus_one = zero + d.itemsize, zero + 2 * d.itemsize
-    N = letters.ctypes.data + 1
-    T = N + 1
-    n_ = sizes.ctypes.data + 4
-    f_, step_ = n_ + 4, n_ + 8
-    Yi_, t_, z_, gram_ = Yi.ctypes.data, t.ctypes.data, z.ctypes.data, gram.ctypes.data
-    d_, left_, s_, q_ = d.ctypes.data, left.ctypes.data, s.ctypes.data, q.ctypes.data
-    # left = Yᵀ (t − Y d) − G (m + d) − p d
-    s[:] = left
-    left[:] = 0
-    if n > 0:
-        _gemv(single, T, f_, n_, minus_one, Yi_, f_, d_, step_, one, t_, step_)
-        _gemv(single, N, f_, n_, one, Yi_, f_, t_, step_, zero, left_, step_)
-    if with_gram:
-        _gemv(single, N, f_, f_, minus_one, gram_, f_, s_, step_, one, left_, step_)
-    size = 0.0
-    for c in range(f):
-        left[c] -= penalty * d[c]
-        s[c] = left[c]
-        size += left[c] * left[c]
-    for _ in range(n_steps):
-        # q = (Yᵀ Y + G + p I) s
+    n, weighted = len(Y), len(weights) > 0
+    fours = 4 * (n // 4)
+    for k in range(0, fours, 4):
+        a, b, c, d = _four_dots(Y, k, x)
+        t[k] += sign * a
+        t[k + 1] += sign * b
+        t[k + 2] += sign * c
+        t[k + 3] += sign * d
+        a, b, c, d = t[k], t[k + 1], t[k + 2], t[k + 3]
+        if weighted:
+            a *= weights[k]
+            b *= weights[k + 1]
+            c *= weights[k + 2]
+            d *= weights[k + 3]
+        for e in range(len(q)):
+            total = q[e] + a * Y[k, e]
+            total += b * Y[k + 1, e]
+            total += c * Y[k + 2, e]
+            q[e] = total + d * Y[k + 3, e]
+    for k in range(fours, n):
+        t[k] += sign * _dot(Y[k], x)
+        a = t[k] * weights[k] if weighted else t[k]
+        for e in range(len(q)):
+            q[e] += a * Y[k, e]
+
+
+@fusing
+def _step_compiled(
+    indptr, indices, ratings, Y, penalties, offsets, weights, gram, prior, x0, n_steps, X, squares,
+    start, stop,
+):  # fmt: skip
+    """Take steps of conjugate gradients for rows start to stop, from x0 into X."""
+    f, single, one = Y.shape[1], Y.itemsize == 4, Y.dtype.type(1)
+    with_offsets, with_weights = offsets.shape[0] > 0, weights.shape[0] > 0
+    with_gram, with_prior = gram.shape[0] > 0, prior.shape[0] > 0
+    with_squares, longest = squares.shape[0] > 0, 0
+    for i in range(start, stop):
+        longest = max(longest, indptr[i + 1] - indptr[i])
+    gathered = np.empty((longest, f), Y.dtype)
+    residuals, products = np.empty(longest, Y.dtype), np.empty(longest, Y.dtype)
+    left, s, q = np.empty(f, Y.dtype), np.empty(f, Y.dtype), np.empty(f, Y.dtype)
+    numbers, letters = np.array([1, -1]).astype(Y.dtype), np.array([84], np.uint8)  # T
+    sizes = np.array([f, 1], np.int32)
+    one_, T = numbers.ctypes.data, letters.ctypes.data
+    f_, step_, minus_one_ = sizes.ctypes.data, sizes.ctypes.data + 4, one_ + Y.itemsize
+    gram_, left_, s_, q_ = gram.ctypes.data, left.ctypes.data, s.ctypes.data, q.ctypes.data
+    for i in range(start, stop):
+        first, n, penalty, x = indptr[i], indptr[i + 1] - indptr[i], penalties[i], X[i]
+        rated, w = indices[first : first + n], weights[first : first + n]
+        Yi, t, z = gathered[:n], residuals[:n], products[:n]
+
+        # What x leaves of the right side: Yᵀ W t − G x − p (x − m), with t = r − o − Y x.
         for c in range(f):
-            q[c] = penalty * s[c]
-        if n > 0:
-            _gemv(single, T, f_, n_, one, Yi_, f_, s_, step_, zero, z_, step_)
-            _gemv(single, N, f_, n_, one, Yi_, f_, z_, step_, one, q_, step_)
+            x[c] = x0[i, c]
+            s[c] = x[c]
+            left[c] = penalty * (prior[i, c] - x[c]) if with_prior else -penalty * x[c]
+        for some in range(0, n, 32):  # gathered, and used while they are in the cache
+            end = min(some + 32, n)
+            for k in range(some, end):
+                j = rated[k]
+                t[k] = ratings[first + k] - offsets[j] if with_offsets else ratings[first + k]
+                for c in range(f):
+                    Yi[k, c] = Y[j, c]
+            _add_products(Yi[some:end], w[some:end], x, -one, t[some:end], left)
         if with_gram:
-            _gemv(single, N, f_, f_, one, gram_, f_, s_, step_, one, q_, step_)
-        curvature = 0.0
-        for c in range(f):
-            curvature += s[c] * q[c]
-        if size == 0 or curvature == 0:  # it is solved, to the last number above zero
-            break
-        length = d.dtype.type(size / curvature)
-        new = 0.0
-        for c in range(f):
-            d[c] += length * s[c]
-            left[c] -= length * q[c]
-            new += left[c] * left[c]
-        for k in range(n):
-            t[k] -= length * z[k]
-        turn = d.dtype.type(new / size)
-        for c in range(f):
-            s[c] = left[c] + turn * s[c]
-        size = new
+            _gemv(single, T, f_, f_, minus_one_, gram_, f_, s_, step_, one_, left_, step_)
+        s[:] = left
+        size = _dot(left, left)
+        for _ in range(n_steps):
+            # z = Y s and q = (Yᵀ W Y + G + p I) s, and how far along s the lowest point is
+            z[:] = 0
+            for c in range(f):
+                q[c] = penalty * s[c]
+            _add_products(Yi, w, s, one, z, q)
+            if with_gram:
+                _gemv(single, T, f_, f_, one_, gram_, f_, s_, step_, one_, q_, step_)
+            curvature = _dot(s, q)
+            if size == 0 or curvature == 0:  # it is solved, to the last number above zero
+                break
+            length, before = size / curvature, size
+            for k in range(n):
+                t[k] -= length * z[k]
+            for c in range(f):
+                x[c] += length * s[c]
+                left[c] -= length * q[c]
+            size = _dot(left, left)
+            turn = size / before
+            for c in range(f):
+                s[c] = left[c] + turn * s[c]
+        if with_squares:
+            squares[i] = 0
+            for k in range(n):
+                squares[i] += (w[k] if with_weights else one) * t[k] ** 2
+    numbers[0] = letters[0] = 0  # not before: BLAS had only their addresses
 
 
 @compiled
 def _solve_compiled(
-    indptr, indices, ratings, Y, penalties, offsets, weights, gram, prior, noise, x0, n_steps,
-    X, squares, start, stop,
+    indptr, indices, ratings, Y, penalties, offsets, weights, gram, prior, noise, X, squares,
+    start, stop,
 ):  # fmt: skip
     """Solve rows start to stop into X; returns the first row that is singular, or -1.
 
@@ -558,13 +626,11 @@ def _solve_compiled(
     with_offsets, with_weights = offsets.shape[0] > 0, weights.shape[0] > 0
     with_gram, with_prior = gram.shape[0] > 0, prior.shape[0] > 0
     with_noise, with_squares = noise.shape[0] > 0, squares.shape[0] > 0
-    with_steps = x0.shape[0] > 0
     longest = 0
     for i in range(start, stop):
         longest = max(longest, indptr[i + 1] - indptr[i])
     Yi, t = np.empty((longest, f), Y.dtype), np.empty(longest, Y.dtype)  # gathered: y_k and r_k
     A, d = np.empty(f * f, Y.dtype), np.empty(f, Y.dtype)  # the system, and its solution
-    work, z = np.empty((3, f), Y.dtype), np.empty(longest, Y.dtype)  # what steps need
     numbers = np.array([0, 1, -1]).astype(Y.dtype)
     letters, sizes = np.array([76, 78, 84], np.uint8), np.array([0, 0, f, 1, 0], np.int32)
     zero = numbers.ctypes.data
@@ -596,18 +662,6 @@ def _solve_compiled(
             t[k] = root * left
             for c in range(f):
                 Yi[k, c] = root * Y[j, c]
-
-        # Steps of conjugate gradients from d = x0 − m; t becomes what is left over.
-        if with_steps:
-            for c in range(f):
-                d[c] = x0[i, c] - prior[i, c] if with_prior else x0[i, c]
-                work[0, c] = x0[i, c]
-            _take_steps(n, Yi, t, gram, penalty, n_steps, d, work, z, numbers, letters, sizes)
-            if with_squares:
-                squares[i] = np.sum(t[:n].astype(np.float64) ** 2)
-            for c in range(f):
-                X[i, c] = d[c] + prior[i, c] if with_prior else d[c]
-            continue
 
         # A = Yᵀ Y + G + p I or, push-through, the smaller Y Yᵀ + p I; then A = L Lᵀ.
         dual = n < f and not (with_gram or with_noise)
@@ -658,4 +712,5 @@ def _solve_compiled(
             squares[i] = left_over
         for c in range(f):
             X[i, c] = d[c] + prior[i, c] if with_prior else d[c]
+    numbers[0] = letters[0] = 0  # not before: BLAS had only their addresses
     return -1
