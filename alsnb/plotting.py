@@ -1445,15 +1445,22 @@ def plot_confidence(R, confidence: float, unobserved_weight: float, *,
     return ax
 
 
-def plot_dial(lists: dict, n_ratings, hits, title: str, *, xlabel="α₀",
+def plot_dial(lists: dict, n_ratings, hits, title: str, *, behind=None,
+              xlabel="α₀  (filled: a hit; shifts to the side mean nothing)",
               ylabel="ratings of a listed movie (log scale)",
               ax: Axes | None = None) -> Axes:  # fmt: skip
     """How popular each list's entries are, one column of dots for each setting; hits are filled.
 
-    `lists` maps a value of the setting to items, `n_ratings` has a number for each item.
+    `lists` maps a value of the setting to items, `n_ratings` has a number for each item. `behind`,
+    a pair of a label and a number for each setting, is a grey line.
     """
     ax = _axes(ax, title, xlabel, ylabel, (7.2, 4.2))
     n_ratings = np.asarray(n_ratings)
+    if behind is not None:
+        label, values = behind
+        ax.plot(values, color=GREY, lw=5, alpha=0.3, zorder=0)
+        ax.annotate(label, (len(values) - 1, values[-1]), (22, 0), color=GREY, va="center",
+                    textcoords="offset points", annotation_clip=False)  # fmt: skip
     for place, items in enumerate(lists.values()):
         items = np.asarray(items)
         hit, y = np.isin(items, hits), n_ratings[items]
@@ -1518,9 +1525,12 @@ def plot_variety(path, points, title: str, *, x="coverage", y="ndcg", name="α�
         ax.annotate(f"{name} = {label:g}", (row[x], row[y]), (-6 if rising else 6, 5),
                     textcoords="offset points", color=PURPLE,
                     ha="right" if rising else "left")  # fmt: skip
+    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
     for label, row in points.iterrows():
-        ax.annotate(label, (row[x], row[y]), (0, 8), textcoords="offset points", color=GREEN,
-                    ha="center")  # fmt: skip
+        ahead, up = (points[x] - row[x]) / (right - left), (points[y] - row[y]) / (high - low)
+        crowded = (ahead.between(0, 0.1, inclusive="neither") & (abs(up) < 0.1)).any()
+        ax.annotate(label, (row[x], row[y]), (-6, 3) if crowded else (0, 8), color=GREEN,
+                    textcoords="offset points", ha="right" if crowded else "center")  # fmt: skip
     return ax
 
 

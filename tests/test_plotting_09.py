@@ -60,6 +60,10 @@ def test_dial_has_a_column_of_dots_for_each_value():
     assert (abs(np.vstack([missed, hit])[:, 0] - 1) < 0.5).all()
     assert texts(ax) == ["1 of 3", "2 of 3"] and ax.get_yscale() == "log"
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["0.1", "5"]
+    assert "filled: a hit" in ax.get_xlabel()
+    with_line = plotting.plot_dial(lists, n_ratings, [3], "Up", behind=("all", [20, 40]))
+    assert dots(with_line)[0].tolist() == [[0, 20], [1, 40]] and len(dots(with_line)) == 5
+    assert texts(with_line) == ["all", "1 of 3", "0 of 3"]
 
 
 def test_scoreboard_shows_means_and_paired_differences():
@@ -85,6 +89,11 @@ def test_variety_joins_the_path_only():
     assert texts(ax) == ["α₀ = 0.1", "α₀ = 1", "α₀ = 10", "popularity", "stars"]
     sides = [text.get_horizontalalignment() for text in ax.texts[:3]]
     assert sides == ["left", "left", "right"]  # none on the bow
+    assert {text.get_horizontalalignment() for text in ax.texts[3:]} == {"center"}
+    points.loc["close"] = 0.19, 0.11
+    ax = plotting.plot_variety(path, points, "A bow")
+    sides = [text.get_horizontalalignment() for text in ax.texts[3:]]
+    assert sides == ["center", "center", "right"]  # not over its neighbour
 
 
 def test_landscape_frames_the_largest_ndcg():

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 from helpers import coloured, drawn, texts, untouched
 
-from alsnb import ALS, Ratings, count_ratings, evaluate_lists, train_test_split
+from alsnb import ALS, Factorization, Ratings, count_ratings, evaluate_lists, train_test_split
 from alsnb.plotting import BLUE, GREEN, ORANGE
 
 unobserved = pytest.importorskip("alsnb.widgets.unobserved")
@@ -35,8 +35,16 @@ RATINGS = make_ratings()
 R_TRAIN, R_TEST = train_test_split(RATINGS, 0.3, rng=0)
 ONES = sp.csr_array((np.ones(R_TRAIN.nnz), R_TRAIN.indices, R_TRAIN.indptr), shape=R_TRAIN.shape)
 USERS = [103, 142]
-GIVEN = {"ratings": RATINGS, "R_train": R_TRAIN, "R_test": R_TEST, "users": USERS,
-         "weights": WEIGHTS, "n_factors": 6}  # fmt: skip
+
+
+def fit(weight, confidence=1.0):
+    settings = ALS(6, 0.026, 1, confidence=confidence, unobserved_weight=weight)
+    return settings.fit(ONES, 8, rng=0, verbose=False)
+
+
+MODELS = {weight: fit(weight) for weight in WEIGHTS}
+GIVEN = {"ratings": RATINGS, "models": MODELS, "R_train": R_TRAIN, "R_test": R_TEST,
+         "users": USERS}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -50,11 +58,6 @@ def widget():
     return unobserved.Unobserved(**GIVEN)
 
 
-def fit(weight):
-    settings = ALS(6, 0.026, 1, confidence=1.0, unobserved_weight=weight)
-    return settings.fit(ONES, 8, rng=0, verbose=False)
-
-
 def listed(model, user):
     """Ten titles by a plain sort, with how many watched them and whether they are hits."""
     scores = model.U[user] @ model.V.T
@@ -65,7 +68,7 @@ def listed(model, user):
 
 @pytest.mark.parametrize("weight", WEIGHTS)
 def test_slider_and_buttons_show_what_was_fitted(widget, weight):
-    model = fit(weight)
+    model = MODELS[weight]
     found = evaluate_lists(model, R_TRAIN, R_TEST)["value"]
     widget.weight.value = weight
     for user_id in reversed(USERS):
@@ -84,7 +87,8 @@ def test_slider_and_buttons_show_what_was_fitted(widget, weight):
 
 
 def test_weights_are_told_as_a_ratio_and_the_best_is_named(widget):
-    ndcg = [evaluate_lists(fit(weight), R_TRAIN, R_TEST)["value"]["ndcg"] for weight in WEIGHTS]
+    found = [evaluate_lists(MODELS[weight], R_TRAIN, R_TEST)["value"] for weight in WEIGHTS]
+    ndcg = [one["ndcg"] for one in found]
     np.testing.assert_allclose(widget.trials.ndcg, ndcg)
     best = WEIGHTS[int(np.argmax(ndcg))]
     for weight, ratio in zip(WEIGHTS, ("101", "11", "2.0", "1.1"), strict=True):
@@ -99,6 +103,22 @@ def test_weights_are_told_as_a_ratio_and_the_best_is_named(widget):
     popular = evaluate_lists(counts, R_TRAIN, R_TEST)["value"]
     assert f"popularity: {popular['ndcg']:.3f}" in texts(widget)
     assert f"popularity: {100 * popular['coverage']:.0f} %" in texts(widget)
+
+
+def test_a_larger_confidence_is_told():
+    models = {2.0: fit(2.0, confidence=5.0)}
+    widget = unobserved.Unobserved(**GIVEN | {"models": models})
+    assert "a watched movie weighs 3.5 times as much as any other" in widget.report
+
+
+def test_any_model_is_shown_as_it_is():
+    """Nothing is fitted: factors made by hand are listed."""
+    U, V = np.ones((N_USERS, 6)), np.zeros((N_ITEMS, 6))
+    V[:, 0] = np.linspace(1, 2, N_ITEMS)  # the last film is the best
+    models = {1.0: Factorization(U, V, settings=MODELS[1.0].settings)}
+    widget = unobserved.Unobserved(**GIVEN | {"models": models})
+    last = [TITLES[j] for j in reversed(range(N_ITEMS)) if not R_TRAIN[3, j]]
+    assert [row.title for row in widget.listed] == last[:10]
 
 
 def test_curves_are_those_of_the_trials_with_the_present_one_large(widget):
@@ -170,15 +190,19 @@ def test_names_start_and_stars_do_not_matter(widget):
     assert named.report.count("ann: ") == 1 and "the list at α₀ = 10" in texts(named)
     assert [text for text in texts(named) if text.startswith("ann: ")]
     np.testing.assert_array_equal(named.trials.lists[:, 0], widget.trials.lists[:, 0])
-    only = unobserved.Unobserved(**GIVEN | {"weights": [2.0, 5.0]})
+    only = unobserved.Unobserved(**GIVEN | {"models": {2: fit(2), 5: fit(5)}})
     assert only.weight.value == 2 and {"2", "5"} <= {*texts(only)}
 
 
 def test_what_is_given_is_not_changed():
-    with untouched(RATINGS, R_TRAIN, R_TEST):
+    with untouched(RATINGS, R_TRAIN, R_TEST, *MODELS.values()):
         widget = unobserved.Unobserved(**GIVEN)
         widget.weight.value = 0.1
         widget.press("User 142")
+
+
+STARS = ALS(2).fit(R_TRAIN, 1, rng=0, verbose=False)
+SMALL = ALS(2, confidence=1.0).fit(ONES[:50], 1, rng=0, verbose=False)
 
 
 def without(user):
@@ -196,17 +220,24 @@ def without(user):
         ({"users": [7]}, LookupError, "there is no user with id 7"),
         ({"users": 103}, TypeError, "users must be ids, or a mapping of names to ids, got 103"),
         ({"users": "ann"}, TypeError, "users must be ids, or a mapping of names to ids, got 'ann'"),
-        ({"weights": []}, ValueError, r"weights must be positive and rise, got \[\]"),
-        ({"weights": [0, 1]}, ValueError, r"weights must be positive and rise, got \[0.0, 1.0\]"),
-        ({"weights": [1, 1]}, ValueError, "weights must be positive and rise"),
-        ({"weights": [0.1, np.nan]}, ValueError, "weights must be positive and rise"),
-        ({"weights": [1, np.inf]}, ValueError, "weights must be positive and rise"),
+        ({"models": [MODELS[1.0]]}, TypeError, "models must map each α₀ to its model, got list"),
+        ({"models": {}}, ValueError, r"α₀ of models must be positive and rise, got \[\]"),
+        ({"models": {0: 0, 1: 1}}, ValueError, r"must be positive and rise, got \[0, 1\]"),
+        ({"models": {1: 0, 0.1: 0}}, ValueError, r"must be positive and rise, got \[1, 0.1\]"),
+        ({"models": {np.nan: 0}}, ValueError, "must be positive and rise"),
+        ({"models": {np.inf: 0}}, ValueError, "must be positive and rise"),
+        (
+            {"models": {1: (1, 2)}},
+            TypeError,
+            r"models\[1\] must be fitted by ALS with a confidence",
+        ),
+        ({"models": {1: STARS}}, TypeError, r"models\[1\] must be fitted by ALS with a confidence"),
+        ({"models": {2: MODELS[1.0]}}, ValueError, r"models\[2\] .* unobserved_weight=1$"),
+        ({"models": {1: SMALL}}, ValueError, r"models\[1\] is of shape \(50, 40\), but R_train"),
         ({"start": 0.3}, ValueError, "start must be one of the weights, .*, got 0.3"),
         ({"R_test": R_TRAIN}, ValueError, "R_test"),
         ({"R_train": without(3)}, ValueError, "User 103 has nothing in R_train"),
         ({"R_train": R_TRAIN[:50], "R_test": R_TEST[:50]}, ValueError, "of the same"),
-        ({"n_factors": 0}, ValueError, "n_factors"),
-        ({"lambda_reg": -1}, ValueError, "lambda_reg"),
     ],
 )
 def test_refused(bad, error, message):

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 
 from ..metrics import evaluate_lists
-from ..model import ALS
+from ..model import Factorization
 from ..plotting import BLUE, GREEN, ORANGE, short_title
 from ..ratings import Ratings, check_held_out, check_ratings, count_ratings, rated_by
 from .base import Widget, choice
 from .picture import INK, Picture
 
 K = 10  # movies on a list
-WEIGHTS = 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0
 _LEFT, _WIDE, _HIGH = 64, 310, 140  # px of both axes
 _TOPS = 42, 236
 _TITLE, _BAR, _LONGEST = 448, 658, 95  # px: where titles and bars begin, and the longest bar
@@ -29,6 +26,7 @@ class Trials(NamedTuple):
     """What each α₀ leads to: of all users NDCG@10 and coverage, and the lists of a few."""
 
     weights: list[float]
+    confidence: list[float]  # α of each model
     ndcg: np.ndarray  # (n_weights,)
     coverage: np.ndarray  # (n_weights,)
     lists: np.ndarray  # (n_weights, n_users, ≤ 10), best first; −1 where a list is shorter
@@ -43,34 +41,27 @@ class Row(NamedTuple):
     hit: bool
 
 
-def try_weights(R_train, R_test, users, settings: ALS, weights, n_iterations: int) -> Trials:
-    """Fit once for each α₀, and make everybody's lists.
+def try_models(models: Mapping[float, Factorization], R_train, R_test, users) -> Trials:
+    """Score each model, and make the lists of a few users.
 
     Parameters
     ----------
+    models : mapping of float to Factorization
+        α₀ to what was fitted with it.
     R_train, R_test : csr_array, shape (n_users, n_items)
         What was watched, and what is held out.
     users : array of int
         Those whose lists are kept.
-    settings : ALS
-        With `confidence`; `unobserved_weight` is replaced.
-    weights : sequence of float
-        α₀, positive.
-    n_iterations : int
 
     Returns
     -------
     Trials
     """
-    found, lists = [], []
-    for weight in weights:
-        settings = replace(settings, unobserved_weight=weight)
-        model = settings.fit(R_train, n_iterations, rng=0, verbose=False)
-        found.append(_score(model, R_train, R_test))
-        lists.append(model.recommend(users, R_train, K)[0])
-    popular = count_ratings(R_train)[1].astype(float)
-    ndcg, coverage = np.array(found).T
-    return Trials(list(weights), ndcg, coverage, np.array(lists), _score(popular, R_train, R_test))
+    confidence = [float(model.settings.confidence) for model in models.values()]
+    lists = np.array([model.recommend(users, R_train, K)[0] for model in models.values()])
+    scores = [_score(model, R_train, R_test) for model in models.values()]
+    popular = _score(count_ratings(R_train)[1].astype(float), R_train, R_test)
+    return Trials([*models], confidence, *np.transpose(scores), lists, popular)
 
 
 def _score(scores, R_train, R_test) -> tuple[float, float]:
@@ -81,7 +72,7 @@ def _score(scores, R_train, R_test) -> tuple[float, float]:
 def describe(trials: Trials, k: int, name: str, rows: Sequence[Row]) -> str:
     """Say what the k-th α₀ does to this user's list, and to all."""
     weight, best = trials.weights[k], int(trials.ndcg.argmax())
-    ratio = (1 + weight) / weight
+    ratio = (trials.confidence[k] + weight) / weight
     watchers = np.mean([row.watchers for row in rows])
     where = f"best of these α₀: {trials.ndcg[best]:.3f} at {trials.weights[best]:g}"
     return (
@@ -180,25 +171,43 @@ def _draw_tick(picture, x, y):
     picture.line([[x - 4, y], [x - 1, y + 3], [x + 4, y - 3]], "white", 2)
 
 
+def _check_models(models, shape) -> dict[float, Factorization]:
+    if not isinstance(models, Mapping):
+        raise TypeError(f"models must map each α₀ to its model, got {type(models).__name__}")
+    weights = np.asarray([*models], float)
+    if not (
+        len(weights) and np.isfinite(weights).all() and (np.diff(weights, prepend=0) > 0).all()
+    ):
+        raise ValueError(f"the α₀ of models must be positive and rise, got {[*models]}")
+    for weight, model in models.items():
+        settings = getattr(model, "settings", None)
+        if settings is None or settings.confidence is None:
+            raise TypeError(f"models[{weight}] must be fitted by ALS with a confidence")
+        if settings.unobserved_weight != weight:
+            fitted = f"was fitted with unobserved_weight={settings.unobserved_weight:g}"
+            raise ValueError(f"models[{weight}] {fitted}")
+        if (found := (len(model.U), len(model.V))) != shape:
+            raise ValueError(f"models[{weight}] is of shape {found}, but R_train {shape}")
+    return dict(zip(weights.tolist(), models.values(), strict=True))
+
+
 class Unobserved(Widget):
     """Move the weight of what was not watched, and see all lists change, and one.
 
-    Everything that is stored in R_train was watched, whatever the rating. For each α₀ a model is
-    fitted when the widget is made, with a confidence of 1, so that a watched movie weighs 1 + α₀
-    and any other α₀.
+    Everything that is stored in R_train was watched, whatever the rating. Nothing is fitted here:
+    each α₀ comes with its model. In it a watched movie weighs α + α₀, and any other α₀.
 
     Parameters
     ----------
     ratings : Ratings
         What the movies and users are called.
+    models : mapping of float to Factorization
+        For each α₀ of the slider, rising, what was fitted with it as the unobserved weight, on
+        ones: ``{0.3: ALS(confidence=1, unobserved_weight=0.3).fit(R_train)}``.
     R_train, R_test : scipy.sparse array or matrix, shape (n_users, n_items), or Ratings
-        What is fitted, and what is held out: movies of it that are listed are hits.
+        What was fitted, and what is held out: movies of it that are listed are hits.
     users : sequence of ids, or mapping of str to id
         Whose list can be shown, each by a button. The names of a mapping are those of the buttons.
-    weights : sequence of float
-        The α₀ of the slider, positive and rising.
-    n_factors, lambda_reg, reg_exponent, n_iterations : int, float, float, int
-        Settings of the fits.
     start : float, optional
         The α₀ at the start; by default the last that is at most 1, or else the first.
 
@@ -214,14 +223,18 @@ class Unobserved(Widget):
     Raises
     ------
     IndexError, KeyError, TypeError, ValueError
-        If a user or matrix is not what it should be, or the weights do not rise.
+        If a user, a model or a matrix is not what it should be, or the α₀ do not rise.
 
     Examples
     --------
-    >>> from alsnb import load_movielens, train_test_split
+    >>> from alsnb import ALS, load_movielens, train_test_split
     >>> movielens = load_movielens("100k")
-    >>> R_train, R_test = train_test_split(movielens, 0.2, rng=0)
-    >>> widget = Unobserved(movielens, R_train, R_test, [367, 21], [0.1, 1], 8)
+    >>> R_train, R_test = train_test_split(movielens.binarize(), 0.2, rng=0)
+    >>> models = {
+    ...     w: ALS(8, confidence=1, unobserved_weight=w).fit(R_train, rng=0, verbose=False)
+    ...     for w in (0.1, 1)
+    ... }
+    >>> widget = Unobserved(movielens, models, R_train, R_test, [367, 21])
     >>> widget.press("User 21")
     >>> widget.weight.value = 0.1
     >>> widget.report[:57]
@@ -231,15 +244,11 @@ class Unobserved(Widget):
     def __init__(
         self,
         ratings: Ratings,
+        models: Mapping[float, Factorization],
         R_train,
         R_test,
         users: Sequence | Mapping[str, object],
-        weights: Sequence[float] = WEIGHTS,
-        n_factors: int = 32,
-        lambda_reg: float = 0.026,
         *,
-        reg_exponent: float = 1.0,
-        n_iterations: int = 8,
         start: float | None = None,
     ):
         if not isinstance(ratings, Ratings):
@@ -255,20 +264,16 @@ class Unobserved(Widget):
         if not len(names):
             raise ValueError("users must be some whose list can be shown, got none")
         rows = ratings.users([*names.values()])
-        ones = np.ones(R_train.nnz)
-        R_train = sp.csr_array((ones, R_train.indices, R_train.indptr), shape=R_train.shape)
         if not (n_watched := np.diff(R_train.indptr)[rows]).all():
             name = [*names][int(n_watched.argmin())]
             raise ValueError(f"{name} has nothing in R_train, so that their list is anybody's")
-        weights = np.ravel(np.asarray(weights, float)).tolist()
-        if not (weights and np.isfinite(weights).all() and (np.diff([0.0, *weights]) > 0).all()):
-            raise ValueError(f"weights must be positive and rise, got {weights}")
+        models = _check_models(models, R_train.shape)
+        weights = [*models]
         if start is None:
             start = max([weight for weight in weights if weight <= 1], default=weights[0])
         if start not in weights:
             raise ValueError(f"start must be one of the weights, {weights}, got {start}")
-        settings = ALS(n_factors, lambda_reg, reg_exponent, confidence=1.0)
-        self.trials = try_weights(R_train, R_test, rows, settings, weights, n_iterations)
+        self.trials = try_models(models, R_train, R_test, rows)
         if (shorter := (self.trials.lists[..., 0] < 0).any(axis=0)).any():
             name = [*names][int(shorter.argmax())]
             raise ValueError(f"{name} has watched everything, so that nothing is left to list")
