@@ -462,6 +462,7 @@ def test_refused_ratings_change_nothing(item, stars, error, message):
         ({"candidates": [9]}, IndexError, "candidates holds 9"),
         ({"model": MODEL.replace(V=MODEL.V * np.nan)}, ValueError, "NaN or ∞"),
         ({"model": MODEL.replace(settings=None)}, ValueError, "a half_step of your own"),
+        ({"model": fit(RATINGS.R, "counts", 3)}, ValueError, "knows clicks, not stars"),
     ],
 )
 def test_refused_before_any_widget_is_made(bad, error, message):

@@ -259,6 +259,8 @@ class RatingWidget(Widget):
         self._unknown = np.flatnonzero(model.unknown_items)
         self._model, self._last = model, (None, None)
         model.fold_in(([], []))  # or raise, before any widget is made
+        if model.settings.confidence is not None:
+            raise ValueError("the model knows clicks, not stars; fit one without confidence")
         self._means = None if model.settings.bias else damped_means(ratings)
         self._history: list[tuple[dict, set]] = []
         self.pressed: _Row | None = None  # while its button acts
