@@ -240,6 +240,23 @@ def test_your_own_ratings_in_ten_lines(tmp_path, monkeypatch, capsys):
     assert np.array_equal(model.V, scope["model"].V)
 
 
+def test_clicks_without_grades_as_readme_says():
+    """Listeners of two tastes, each with songs of their own; lists are of the right taste."""
+    rng = np.random.default_rng(0)
+    users = rng.integers(0, 60, 3000)
+    songs = rng.integers(0, 20, 3000) + 20 * (users % 2)
+    table = pd.DataFrame({"user_id": users, "item_id": songs})
+    counts, model = re.findall(r"`(Ratings\.counts\(table\)|ALS\(.*?\))`", README)
+    scope = {"Ratings": alsnb.Ratings, "ALS": alsnb.ALS, "table": table}
+    ratings = eval(counts, scope)
+    assert ratings.R.sum() == len(table)
+    train, test = alsnb.leave_k_out(ratings, 3, rng=0)
+    model = eval(model, scope).fit(train, rng=0, verbose=False)
+    items, _ = model.recommend(None, train, top_n=3)
+    assert np.mean(items // 20 == np.arange(60)[:, None] % 2) > 0.9
+    assert alsnb.evaluate_lists(model, train, test, k=3)["value"]["ndcg"] > 0.4
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_links_lead_somewhere(name):
     links = re.findall(r"\]\(([^)#]*)#?([^)]*)\)", PAGES[name])
