@@ -1499,7 +1499,7 @@ def plot_scoreboard(scores, reference: str, title: str, *, others=None,
             label += f"  ({gap.mean():+.3f} ± {gap.sem():.3f})".replace("-", "−")
         ax.annotate(label, (1, y), (8, 0), xycoords=("axes fraction", "data"), va="center",
                     textcoords="offset points", annotation_clip=False)  # fmt: skip
-    ax.annotate("mean (paired difference)", (1, 0), (8, 13), color=GREY,
+    ax.annotate(f"mean (less {reference})", (1, 0), (8, 13), color=GREY,
                 xycoords=("axes fraction", "data"), textcoords="offset points", fontsize="small",
                 annotation_clip=False)  # fmt: skip
     ax.set_yticks(range(len(rows)), rows)
