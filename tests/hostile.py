@@ -86,6 +86,16 @@ def pointing(column):
     return change
 
 
+def as_ratings(R):
+    """Ratings whose ids look like positions, and are others."""
+    A = sp.coo_array(R)
+    ids = [np.arange(n)[::-1].copy() for n in A.shape]
+    users, items = map(np.take, ids, A.coords)
+    data = {"user_id": users, "item_id": items, "rating": A.data}
+    titles = np.array([f"item {j}" for j in ids[1]], object)
+    return alsnb.Ratings(A.tocsr(), *ids, titles, pd.DataFrame(data))
+
+
 FORMATS = ("csr", "csc", "coo", "lil", "dok")
 SAME_MATRIX = {
     f"{f}_{kind}": lambda R, f=f, kind=kind: getattr(sp, f"{f}_{kind}")(R)
@@ -104,6 +114,7 @@ SAME_MATRIX = {
     "integers": lambda R: R.astype(np.int64),  # of whole stars only
     "bytes": lambda R: R.astype(np.int8),
     "float32": lambda R: R.astype(np.float32),
+    "Ratings": as_ratings,
 }
 BAD_MATRIX = {
     "None": lambda R: None,
@@ -266,20 +277,23 @@ def assert_same(result, expected):
         assert np.array_equal(np.asarray(result, object), np.asarray(expected, object)), result
 
 
+def apply(call, given):
+    return call(**given) if isinstance(given, dict) else call(*given)
+
+
 def works(call, given, expected):
-    """`call(*given)` returns what is expected, and what it is given stays as it is."""
+    """The call of `given` (by name, or in order) returns what is expected, and what it is given stays as it is."""
     before = state(given)
-    result = call(*given)
+    result = apply(call, given)
     assert_same(result, expected)
     assert state(given) == before
 
 
 def refuses(call, given, name, error=REFUSED):
-    """`call(*given)` says in a sentence that names the argument what is wrong, and changes none."""
+    """The call says what is wrong, in a sentence that names the argument, and changes nothing."""
     before = state(given)
     with pytest.raises(error) as caught:
-        outcome = call(*given)
-        next(outcome) if inspect.isgenerator(outcome) else outcome
+        apply(call, given)
     assert state(given) == before
     said = str(caught.value.args[0])
     assert re.search(rf"(?<!\w)({name})(?!\w)", said), f"does not name {name}: {said}"
@@ -295,8 +309,9 @@ MORE = (tuning.edges_reached, bayes.Posterior, bayes.most_informative_items, bay
 def public_names(data_side):
     """Functions, constructors and methods ("Ratings.user") of one of the two tables of calls."""
     public = [getattr(alsnb, name) for name in alsnb.__all__] + [*MORE]
-    public += [f for name, f in vars(plotting).items() if name.startswith("plot_")]
-    public += [getattr(widgets, name) for name in widgets.__all__]
+    shown = [f for name, f in vars(plotting).items() if name.startswith("plot_")]
+    shown += [getattr(widgets, name) for name in widgets.__all__]
+    public += [one for one in shown if {"R", "ratings"} & {*inspect.signature(one).parameters}]
     names = set()
     for one in public:
         package, room, *_ = (*one.__module__.split("."), "")
