@@ -1059,7 +1059,7 @@ class Factorization:
             raise ValueError(f"the name of a model's file ends in .npz, got {str(path)!r}")
         settings = None if self.settings is None else asdict(self.settings)
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        about = {"format": "alsnb model 3", "settings": settings, "columns": {}}
+        about = {"format": _FORMAT, "settings": settings, "columns": {}}
         for side in SIDES if self.links is not None else ():
             link = self.link(side)
             if link is not None:
@@ -1091,11 +1091,14 @@ class Factorization:
             with open(part, "xb") as file:
                 np.savez(file, about=np.array(json.dumps(about, default=float)), **arrays)
             part.replace(path)
+        except OSError as error:  # which may name the part, or nothing
+            raise OSError(error.errno, error.strerror, str(path)) from error
         finally:
             part.unlink(missing_ok=True)
         return path
 
 
+_FORMAT = "alsnb model 3"
 _ARRAYS = ("U", "V", "train_errors", "test_errors", "objectives")
 _RATINGS = ("user_ids", "item_ids", "titles")
 _ABOUT_RATINGS = ("scale", "name", "item_name", "unit")
@@ -1137,10 +1140,14 @@ def load_model(path, *, with_ratings: bool = False):
     with open(path, "rb") as file:
         try:
             with np.load(file, allow_pickle=False) as archive:
+                if any(one.compress_size < one.file_size for one in archive.zip.infolist()):
+                    raise ValueError("it is compressed, as no saved model is")  # perhaps a zip bomb
                 arrays = {name: archive[name] for name in archive.files}
             about = json.loads(arrays.pop("about").item())
-            if about["format"] != "alsnb model 3" or about["arrays"] != sorted(arrays):
-                raise ValueError("it is of another format, or parts of it are missing")
+            if about["format"] != _FORMAT:
+                raise ValueError(f"it is {about['format']!r}, not {_FORMAT!r}; save it anew")
+            if about["arrays"] != sorted(arrays):
+                raise ValueError("parts of it are missing")
             settings = about["settings"]
             if settings is not None:  # JSON knows no tuples
                 pairs = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
@@ -1149,22 +1156,27 @@ def load_model(path, *, with_ratings: bool = False):
             links = tuple(_read_link(arrays, about["columns"], side) for side in SIDES)
             links = links if any(links) else None
             model = Factorization(**found, settings=settings, links=links)
+            there = with_ratings and "ratings" in about
+            ratings = _read_ratings(arrays, about["ratings"], model) if there else None
         except Exception as error:  # whatever its bytes led to
             why = f"{type(error).__name__}: {error}"
             what = f"{path} is not a model saved by alsnb, or is damaged"
             raise ValueError(f"{what}: {why}") from error
-    saved = {k[8:]: v for k, v in arrays.items() if k.startswith("ratings_")}
-    if not with_ratings:
-        return model
-    if not saved:
+    if with_ratings and not there:
         raise ValueError(f"{path} holds no ratings; save them by model.save(path, ratings)")
+    return (model, ratings) if with_ratings else model
+
+
+def _read_ratings(arrays, facts, model):
+    """The ratings from a file."""
+    saved = {k[8:]: v for k, v in arrays.items() if k.startswith("ratings_")}
     ids = {name: saved.pop(name) for name in _RATINGS}
     ids = {k: v.astype(object) if v.dtype.kind == "U" else v for k, v in ids.items()}
     users, items = saved.pop("users"), saved.pop("items")
     R = sp.coo_array((saved["rating"], (users, items)), shape=(len(model.U), len(model.V))).tocsr()
     table = {"user_id": ids["user_ids"][users], "item_id": ids["item_ids"][items]}
-    facts = about["ratings"] | {"scale": tuple(about["ratings"]["scale"])}
-    return model, Ratings(R=R, table=pd.DataFrame(table | saved), **ids, **facts)
+    facts = facts | {"scale": tuple(facts["scale"])}
+    return Ratings(R=R, table=pd.DataFrame(table | saved), **ids, **facts)
 
 
 def _read_link(arrays, columns, side):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
 import io
 import os
 import subprocess
@@ -11,7 +10,6 @@ import sys
 import tempfile
 import textwrap
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +21,8 @@ from .ratings import Ratings
 GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
 MIRROR = "https://huggingface.co/datasets/Recommenders/MovieLens/resolve/main/"
 WHEEL = "recbole-1.2.1-py3-none-any.whl"  # of a package whose examples include MovieLens 100K
-TIMEOUT = 90  # seconds for the package index; a web server has 3 to connect and 10 to go on
+WEB_TIMEOUT = 3, 10  # seconds to connect, and to wait for the next bytes
+TIMEOUT = 90  # seconds for the package index in all
 SHA256 = {
     "ml-100k.zip": "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
     "ml-1m.zip": "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
@@ -98,7 +97,7 @@ def load_movielens(name: str = "100k", source=None, *, verify: bool = True) -> R
         return Ratings.from_table(table, timestamp="timestamp", titles=movies["title"], **about)
     except DatasetError:
         raise
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # whatever its bytes led to
         raise DatasetError(f"{path} is not a readable MovieLens {name}: {error}") from error
 
 
@@ -163,16 +162,20 @@ def _open_file(path: Path, filename: str):
             archive = zipfile.ZipFile(path)
         except zipfile.BadZipFile as error:
             raise DatasetError(f"{path} is not a readable zip: {error}") from error
-        for member in archive.namelist():
-            if member.rsplit("/", 1)[-1] == filename:
+        for member in archive.infolist():
+            if member.filename.rsplit("/", 1)[-1] == filename:
+                if member.file_size > 100 * member.compress_size:  # tables shrink to a fifth or so
+                    raise DatasetError(f"{path} is a zip bomb: {filename} grows over 100 times")
                 return archive.open(member)
-        archive.close()
     raise DatasetError(f"{path} holds no {filename}")
 
 
 def cache_folder() -> Path:
     """Folder for downloads: $ALSNB_CACHE, or else the user's cache folder."""
-    return Path(os.environ.get("ALSNB_CACHE") or pooch.os_cache("alsnb")).expanduser()
+    try:
+        return Path(os.environ.get("ALSNB_CACHE") or pooch.os_cache("alsnb")).expanduser()
+    except RuntimeError as error:
+        raise DatasetError("there is no home folder: set ALSNB_CACHE to a folder") from error
 
 
 def locate(name: str, source: str | os.PathLike | None = None, *, verify: bool = True) -> Path:
@@ -185,15 +188,13 @@ def locate(name: str, source: str | os.PathLike | None = None, *, verify: bool =
         sources[label] = lambda base=base: _download(base + archive, archive)
     if name == "100k":
         sources["package index"] = lambda: _download(WHEEL, WHEEL, _download_wheel)
-    if cache_folder().is_file():
-        raise DatasetError(f"{cache_folder()} is a file; ALSNB_CACHE should name a folder")
     failures, unwritable = [], False
     for label, obtain in sources.items():
         try:
             return obtain()
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
-            unwritable |= isinstance(error, PermissionError)
-            unwritable |= getattr(error, "errno", None) == errno.EROFS  # a read-only file system
+        except (OSError, ValueError) as error:
+            # An error of files, not of the network; pooch's own PermissionError has no number.
+            unwritable |= isinstance(error, PermissionError) or bool(getattr(error, "errno", 0))
             reason = str(error).split("(Caused by ")[-1]  # what stands before it only names the URL
             failures.append(f"  {label}: {textwrap.shorten(reason, 240, placeholder=' …')}")
     remedy = f"{cache_folder()} cannot be written to: set ALSNB_CACHE to a folder that can. Or d"
@@ -241,12 +242,17 @@ def _cached(files: list[str]) -> Path:
 
 def _download(url: str, file: str, downloader=None) -> Path:
     large = file in ("ml-25m.zip", "ml-32m.zip")
-    downloader = downloader or pooch.HTTPDownloader(timeout=(3, 10), progressbar=large)
+    downloader = downloader or pooch.HTTPDownloader(timeout=WEB_TIMEOUT, progressbar=large)
+
+    def download(url, output_file, pooch):
+        downloader(url, output_file, pooch)
+        os.chmod(output_file, 0o644)  # others may read it, where they share a cache
+
     logger = pooch.get_logger()
     level = logger.level
     logger.setLevel("WARNING")  # a log line would end up in a notebook's output
     try:
-        options = {"fname": file, "path": cache_folder(), "downloader": downloader}
+        options = {"fname": file, "path": cache_folder(), "downloader": download}
         return Path(pooch.retrieve(url, SHA256[file], **options))
     finally:
         logger.setLevel(level)
@@ -255,10 +261,16 @@ def _download(url: str, file: str, downloader=None) -> Path:
 def _download_wheel(url, output_file, _pooch) -> None:
     requirement = "==".join(url.split("-")[:2])
     options = ["--quiet", "--no-input", "--no-deps", "--only-binary=:all:"]
+    options += ["--retries=1", f"--timeout={WEB_TIMEOUT[1]}"]
     with tempfile.TemporaryDirectory(dir=Path(output_file).parent) as folder:
         command = [sys.executable, "-m", "pip", "download", *options, requirement]
         run = {"cwd": folder, "stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
-        result = subprocess.run(command, **run, timeout=TIMEOUT, check=False)
+        run["env"] = os.environ | {"TMPDIR": folder}  # pip's own may be too full
+        try:
+            result = subprocess.run(command, **run, timeout=TIMEOUT, check=False)
+        except subprocess.TimeoutExpired as error:  # whose text is the long command
+            raise DatasetError(f"pip did not end in {TIMEOUT} seconds") from error
         if result.returncode:
-            raise DatasetError(f"pip found no {requirement}: {result.stderr.strip()[-200:]}")
+            last_line = result.stderr.strip().rpartition("\n")[2]
+            raise DatasetError(f"pip found no {requirement}: {last_line}")
         Path(folder, url).replace(output_file)

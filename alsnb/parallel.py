@@ -161,7 +161,13 @@ def on_processes(n_workers: int):
         kind = name, n_rows, array.shape, array.dtype
         if kind not in files:
             path = f"{folder}/{len(files)}.npy"
-            np.save(path, array)  # a full disk is an error here, and a crash where it is mapped
+            try:  # a full disk is an error here, and a crash where it is mapped
+                np.save(path, array)
+            except OSError as error:
+                raise OSError(
+                    f"{folder}, where processes share arrays, has no room for them; set TMPDIR to "
+                    "a folder that has, or use executor='threads', which shares memory"
+                ) from error
             files[kind] = [path, np.load(path, mmap_mode="r+"), array]
         elif files[kind][2] is not array:
             files[kind][1][:] = files[kind][2] = array

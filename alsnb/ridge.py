@@ -14,6 +14,7 @@ to be read too; and `solve_rows`, the same loop compiled, for speed. Tests hold 
 from __future__ import annotations
 
 import ctypes
+import tempfile
 import warnings
 from dataclasses import dataclass
 from functools import cache, partial
@@ -29,8 +30,8 @@ try:
     import llvmlite.binding
     from numba import njit, types
     from numba.extending import get_cython_function_address
-except ImportError:  # the readable loop does without
-    llvmlite = None
+except ImportError as error:  # the readable loop does without
+    llvmlite, _WHY = None, error
 
 
 def solve_row(
@@ -381,7 +382,7 @@ def numba_is_here() -> bool:
     """Whether there is a compiled loop; says so once if there is none."""
     if llvmlite is None:
         advice = "pip install 'alsnb[fast]' brings it"
-        message = f"Numba is not installed: rows are solved in Python, much slower; {advice}"
+        message = f"no Numba ({_WHY}): rows are solved in Python, much slower; {advice}"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     return llvmlite is not None
 
@@ -415,7 +416,7 @@ def which_blas() -> str:
     True
     """
     if llvmlite is None:
-        return "none: Numba is not installed, and NumPy solves one row after the other"
+        return "none: there is no Numba, and NumPy solves one row after the other"
     if _openblas() is not None:
         _openblas().scipy_openblas_get_config.restype = ctypes.c_char_p
         config = _openblas().scipy_openblas_get_config().decode()
@@ -448,9 +449,24 @@ def compiled(function, **options):
     if llvmlite is None:
         return function
     try:
-        return njit(nogil=True, cache=True, **options)(function)
+        kept = njit(nogil=True, cache=True, **options)(function)
+        if _has_room(kept.stats.cache_path):
+            return kept
     except RuntimeError:  # there is no folder to keep it in
-        return njit(nogil=True, **options)(function)
+        pass
+    return njit(nogil=True, **options)(function)
+
+
+@cache
+def _has_room(folder) -> bool:
+    """Whether a disk takes machine code; Numba would raise where it is full."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(2**20))
+            file.flush()
+    except OSError:
+        return False
+    return True
 
 
 # A product and a sum may be rounded once. Sums may be added up in any order, many at a time, but

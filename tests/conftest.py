@@ -41,8 +41,8 @@ def write_files(folder, files):
     return folder
 
 
-def write_zip(path, prefix, files):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+def write_zip(path, prefix, files, how=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", how) as archive:
         for name, content in files.items():
             archive.writestr(prefix + name, content)
     return path

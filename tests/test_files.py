@@ -156,29 +156,17 @@ def test_names_of_files(tmp_path):
     assert len(os.listdir(tmp_path)) == 2
 
 
-def full_disk(file, *_, **__):
-    file.write(b"PK" * 1000)
-    raise OSError(28, "No space left on device")
-
-
 def interruption(*_, **__):
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize(
-    ("name", "fault"),
-    [
-        ("numpy.savez", full_disk),
-        ("numpy.savez", interruption),
-        ("pathlib.Path.replace", interruption),
-    ],
-)
+@pytest.mark.parametrize("name", ["numpy.savez", "pathlib.Path.replace"])
 @pytest.mark.parametrize("old", [True, False])
-def test_what_was_there_stays_if_saving_fails(path, name, fault, old):
+def test_what_was_there_stays_if_saving_is_interrupted(path, name, old):
     before = fitted("plain").save(path).read_bytes() if old else None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(name, fault)
-        with pytest.raises((OSError, KeyboardInterrupt)):
+        patch.setattr(name, interruption)
+        with pytest.raises(KeyboardInterrupt):
             fitted().save(path)
     assert os.listdir(path.parent) == [path.name] * old  # and no part of a file
     assert not old or path.read_bytes() == before
@@ -188,9 +176,9 @@ def test_what_was_there_stays_if_saving_fails(path, name, fault, old):
 # Loading what is something else, or damaged
 
 
-def refused(path, message=""):
+def refused(path, message="", **options):
     with pytest.raises(ValueError) as caught:
-        load_model(path)
+        load_model(path, **options)
     assert str(caught.value).startswith(f"{path} is not a model saved by alsnb, or is damaged: ")
     assert message in str(caught.value)
 
@@ -229,6 +217,11 @@ def test_other_files(path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("about.npy", "text")
     refused(path)
+    held = held_by(fitted().save(path))
+    np.savez_compressed(path, **held | {"U": np.zeros((10**6, 2))})  # 1,000 times larger inside
+    refused(path, "it is compressed, as no saved model is")
+    np.savez(path, **held | {"about": np.array('{"format": "alsnb model 2"}')})
+    refused(path, "it is 'alsnb model 2', not 'alsnb model 3'; save it anew")
 
 
 def test_loading_runs_no_code(path, tmp_path):
@@ -295,6 +288,18 @@ def whole(tmp_path_factory):
     return path, model.save(path, ratings).read_bytes(), bytes_of(model)
 
 
+def test_bad_ratings(whole):
+    path, content, expected = whole
+    path.write_bytes(content)
+    held = held_by(path)
+    changes = [{"users": held["ratings_users"] + 1}, {"rating": np.full(4, 9)}]
+    changes += [{name: held[f"ratings_{name}"][:-1]} for name in ("titles", "items", "item_ids")]
+    for change in changes:
+        np.savez(path, **held | {f"ratings_{name}": array for name, array in change.items()})
+        assert bytes_of(load_model(path)) == expected
+        refused(path, with_ratings=True)
+
+
 def test_cut_anywhere(whole):
     path, content, _ = whole
     for length in {
@@ -307,17 +312,16 @@ def test_cut_anywhere(whole):
 
 
 def test_one_byte_changed(whole):
-    """Here and there in the arrays, and everywhere in the list of what the archive holds."""
+    """Here and there in the arrays, and in the list of what the archive holds."""
     path, content, expected = whole
     rng, contents = np.random.default_rng(0), content.index(b"PK\x01\x02")
-    for place in (*range(0, contents, 11), *range(contents, len(content))):
+    for place in (*range(0, contents, 37), *range(contents, len(content), 7)):
         damaged = bytearray(content)
         damaged[place] ^= rng.choice([1, 4, 32, 64])
         path.write_bytes(damaged)
-        for with_ratings in (False, True):
-            try:
-                loaded = load_model(path, with_ratings=with_ratings)
-            except ValueError as error:
-                assert str(path) in str(error)
-            else:
-                assert bytes_of(loaded[0] if with_ratings else loaded) == expected
+        try:
+            loaded, _ = load_model(path, with_ratings=True)
+        except ValueError as error:
+            assert str(path) in str(error)
+        else:
+            assert bytes_of(loaded) == expected
