@@ -88,6 +88,19 @@ def features_of(variant, side, n_rows, seed=0):
     return sp.random_array((n_rows, 4), density=0.7, rng=rng, format="csr")
 
 
+class Start(np.random.Generator):
+    """The rng of a fit that is to start at these U and V."""
+
+    def __init__(self, *factors):
+        super().__init__(np.random.PCG64(0))
+        self.factors = list(factors)
+
+    def normal(self, loc, scale, size):
+        X = self.factors.pop(0)
+        assert X.shape == size
+        return X.copy()
+
+
 def fit(R, variant="plain", n_factors=8, n_iterations=3, **options):
     """A quiet fit of a variant, always from the same start."""
     options = {"verbose": False, "rng": 0, "executor": "serial"} | options
@@ -195,6 +208,23 @@ def untouched(*given):
             array.flags.writeable = flag
     assert bytes_of(*given) == before
     assert all(old is new for old, new in zip(arrays, arrays_of(*given), strict=True))
+
+
+def turned(side, R):
+    """R with a row for each of a side."""
+    return R if side == "users" else R.T.tocsr()
+
+
+def own(side, model):
+    return model.U if side == "users" else model.V
+
+
+def entries(R):
+    """Each rating, as a dict, of what must be canonical CSR."""
+    assert type(R) is sp.csr_array
+    assert sp.csr_array((R.data, R.indices, R.indptr), shape=R.shape).has_canonical_format
+    R = R.tocoo()
+    return dict(zip(zip(*map(np.ndarray.tolist, R.coords), strict=True), R.data, strict=True))
 
 
 # The same by dense least squares, without the substitution d = x − m, and biases as they are

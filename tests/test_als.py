@@ -1,7 +1,6 @@
 """ALS against the textbook, dense least squares, closed forms and its own invariants."""
 
 import dataclasses
-import itertools
 
 import numpy as np
 import pytest
@@ -15,19 +14,11 @@ from helpers import (
     bits,
     close,
     data_of,
-    dense_error,
-    dense_link,
-    dense_rows,
-    dense_system,
     features_of,
     fit,
     heavy_tailed,
-    rounding_of,
-    setting,
     settings_of,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 import alsnb
 from alsnb import ALS
@@ -149,160 +140,6 @@ def test_fits_that_cannot_be_are_refused_at_once(monkeypatch, wrong, error, mess
 
 
 # What is minimised
-
-
-def sides(R):
-    """Each side, and R with a row for each of it."""
-    return ("users", R), ("items", R.T.tocsr())
-
-
-def known(model, side):
-    """Given features of a side as a matrix, or None."""
-    link = model.link(side)
-    return None if link is None or link.features is None else link.features.toarray()
-
-
-def own(model, side):
-    """Factors of a side, with the bias, in stars, as the last column."""
-    X, bias = model.user_factors, model.user_bias
-    if side == "items":
-        X, bias = model.item_factors, model.item_bias
-    return np.c_[X, bias] if model.settings.bias else X
-
-
-def best_step(B, F, left, p, reg):
-    """B after a step down the gradient of p (left − F dB)² + λ_B B², the best length by lstsq."""
-    g = F.T @ (p * left) - reg * B
-    ahead = np.vstack([np.sqrt(p) * (F @ g), np.sqrt(reg) * g])
-    wanted = np.vstack([np.sqrt(p) * left, -np.sqrt(reg) * B])
-    lengths = [np.linalg.lstsq(a[:, None], b)[0] for a, b in zip(ahead.T, wanted.T, strict=True)]
-    return B + np.concatenate(lengths) * g
-
-
-def dense_link_step(model, side, rows, direct):
-    """The link of a side after its step, for factors that stay as they are."""
-    link, s, X = model.link(side), model.settings, own(model, side)
-    n = np.diff(rows.indptr)[:, None]
-    p = (n > 0) * setting(s.lambda_reg, side) * np.maximum(n, 1.0) ** s.reg_exponent
-    if s.confidence is not None:  # rows without counts are no prior means
-        size = n + s.unobserved_weight * rows.shape[1]
-        p = setting(s.lambda_reg, side) * size**s.reg_exponent
-    regs = [setting(reg, side) for reg in (s.implicit_reg, s.feature_reg)]
-    Bs, Fs = dense_link(model, side), [None, known(model, side)]
-    stars = (np.ones(rows.nnz), rows.indices, rows.indptr)
-    Fs[0] = sp.csr_array(stars, rows.shape).toarray() / np.sqrt(np.maximum(n, 1))
-    means = [0 if B is None else F @ B for F, B in zip(Fs, Bs, strict=True)]
-    if Bs[0] is not None:
-        Bs[0] = best_step(Bs[0], Fs[0], X - sum(means), p, regs[0])
-        means[0] = Fs[0] @ Bs[0]
-    if Bs[1] is not None and direct:
-        system = np.vstack([np.sqrt(p) * Fs[1], np.sqrt(regs[1]) * np.eye(len(Bs[1]))])
-        wanted = np.vstack([np.sqrt(p) * (X - means[0]), 0 * Bs[1]])
-        Bs[1] = np.linalg.lstsq(system, wanted)[0]
-    elif Bs[1] is not None:
-        Bs[1] = best_step(Bs[1], Fs[1], X - sum(means), p, regs[1])
-    units = [1.0] * s.n_factors + [s.bias_scale(side)] * s.bias
-    rated, given = [None if B is None else B * units for B in Bs]
-    return dataclasses.replace(link, rated=rated, given=given)
-
-
-def dense_iteration(model, R, direct=True):
-    """B, U, C and V after another iteration."""
-    for side, rows in sides(R):
-        if model.link(side) is not None:
-            model = model.with_link(side, dense_link_step(model, side, rows, direct))
-        model = model.with_rows(side, dense_rows(model, side, rows, known(model, side)))
-    return model
-
-
-def dense_objective(model, R):
-    """Every term of the objective; rows without ratings are their prior means, and add nothing."""
-    s, (total, _) = model.settings, dense_error(model, R)
-    for side, rows in sides(R):
-        of_rows = dense_system(model, side, rows, known(model, side))
-        for x, (Y, _, penalties, prior) in zip(own(model, side), of_rows, strict=True):
-            total += penalties @ (x - prior) ** 2 if len(Y) else 0
-        if link := model.link(side):
-            for reg, B in ((s.implicit_reg, link.rated), (s.feature_reg, link.given)):
-                total += 0 if B is None else setting(reg, side) * np.sum(B.astype(float) ** 2)
-    return total
-
-
-def random_problem(seed, n, m):
-    rng = np.random.default_rng(seed)
-    mask = rng.random((n, m)) < 0.5
-    mask[0, 0] = mask[1, 1] = True
-    values = rng.integers(0, 6, mask.shape) * mask.astype(float)
-    values[0, 0], values[1, 1] = 5, 0
-    return sp.coo_array((values[mask], np.nonzero(mask)), shape=mask.shape).tocsr()
-
-
-@EITHER
-@EVERY_VARIANT
-@given(
-    problem=st.builds(random_problem, st.integers(0, 10**6), st.integers(2, 8), st.integers(2, 8)),
-    f=st.integers(1, 4),
-    direct=st.booleans(),
-)
-def test_iteration_and_objective_are_the_dense_ones(executor, variant, problem, f, direct):
-    R = data_of(variant, problem)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("alsnb.features.DIRECT", 500 if direct else 2)
-        before, model = (fit(R, variant, f, k, executor=executor) for k in (2, 3))
-    expected = dense_iteration(before, R, direct)
-    books = {"train_errors": model.train_errors, "objectives": model.objectives}
-    assert_close(model, expected.replace(**books), 1e-8)
-    assert model.objectives[-1] == pytest.approx(dense_objective(model, R), rel=1e-9)
-    assert (np.diff(model.objectives) <= 1e-12 * model.objectives[0]).all()
-    total, weight = dense_error(model, R)
-    assert model.train_errors[-1] == pytest.approx(np.sqrt(total / weight), rel=1e-6)
-
-
-STEPS = [*itertools.product(("users", "items"), ("link", "rows"))]
-
-
-def step(model, R, side, part):
-    """One of the four steps, B, U, C or V, alone."""
-    (rows, columns) = (R, R.T.tocsr()) if side == "users" else (R.T.tocsr(), R)
-    link = model.link(side)
-    if part == "rows":
-        equation = model.equation(side, rows, None if link is None else link.features)
-        return model.with_rows(side, model.assemble(side, solve_rows(equation)))
-    return model if link is None else model.step_link(side, rows, columns)[0]
-
-
-@EVERY_VARIANT
-@given(
-    problem=st.builds(random_problem, st.integers(0, 10**6), st.integers(2, 9), st.integers(2, 9)),
-    f=st.integers(1, 4),
-    dtype=st.sampled_from(["float64", "float32"]),
-    direct=st.booleans(),
-    steps=st.lists(st.sampled_from(STEPS), min_size=4, max_size=12),
-)
-def test_no_step_raises_the_objective(variant, problem, f, dtype, direct, steps):
-    """From anywhere, in any order; with fewer rows than features, and rows without ratings."""
-    R, rng = data_of(variant, problem), np.random.default_rng(f)
-    model = fit(R, variant, f, 1, dtype=dtype)
-    for side, size in zip(("users", "items"), R.shape, strict=True):
-        X = rng.normal(size=(size, f + model.settings.bias)).astype(dtype)
-        model = model.with_rows(side, model.assemble(side, X))
-        if link := model.link(side):
-            Bs = {k: getattr(link, k) for k in ("rated", "given") if getattr(link, k) is not None}
-            Bs = {k: rng.normal(size=B.shape).astype(dtype) for k, B in Bs.items()}
-            model = model.with_link(side, dataclasses.replace(link, **Bs))
-    rounding = rounding_of(dtype, 1e-12, 1e-5)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("alsnb.features.DIRECT", 500 if direct else 2)
-        for side, part in steps:
-            before, model = dense_objective(model, R), step(model, R, side, part)
-            assert dense_objective(model, R) <= before * (1 + rounding)
-
-
-@EVERY_VARIANT
-def test_objective_never_rises(variant):
-    objectives = fit(R_TRAIN, variant, 10, 25).objectives
-    assert (np.diff(objectives) <= 1e-12 * objectives[0]).all()
-    assert objectives[-1] < 0.97 * objectives[0]
 
 
 @EVERY_VARIANT
@@ -481,18 +318,6 @@ def test_ratings_are_neither_changed_nor_copied(monkeypatch):
     assert [part.tobytes() for part in parts] == before
 
 
-@pytest.mark.parametrize("optimise", [fit, readable])
-def test_unsorted_input_is_not_sorted_in_place(toy, optimise):
-    R = toy.R.copy()
-    for start, stop in zip(R.indptr, R.indptr[1:], strict=False):  # indices in falling order
-        R.indices[start:stop] = R.indices[start:stop][::-1].copy()
-        R.data[start:stop] = R.data[start:stop][::-1].copy()
-    R.has_sorted_indices = R.has_canonical_format = False
-    before = [array.tobytes() for array in (R.data, R.indices, R.indptr)]
-    assert bits(optimise(R)) == bits(optimise(toy.R))
-    assert [array.tobytes() for array in (R.data, R.indices, R.indptr)] == before
-
-
 # Books
 
 
@@ -558,7 +383,7 @@ def test_links_fade_into_zero_as_they_get_dearer(toy):
         changes = {"implicit_reg": reg, "feature_reg": reg}
         given = {
             f"{side[:-1]}_features": features_of("all", side, n)
-            for (side, _), n in zip(sides(toy.R), toy.R.shape, strict=True)
+            for side, n in zip(("users", "items"), toy.R.shape, strict=True)
         }
         model = settings_of("all", 3, **changes).fit(toy.R, 9, rng=0, verbose=False, **given)
         assert (np.diff(model.objectives) <= 1e-9 * model.objectives[0]).all()

@@ -8,18 +8,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import (
-    GIVEN,
-    SMALL,
-    arrays_of,
-    bytes_of,
-    data_of,
-    each_model,
-    features_of,
-    fit,
-    fitted,
-    untouched,
-)
+from helpers import SMALL, arrays_of, bytes_of, fit, fitted, untouched
 
 import alsnb
 from alsnb import Ratings, load_model
@@ -38,28 +27,6 @@ def assert_same(loaded, model):
     for one, other in zip(arrays_of(loaded), arrays_of(model), strict=True):
         assert (one.dtype, one.shape) == (other.dtype, other.shape)
     assert (loaded.test_errors is None) == (model.test_errors is None)
-
-
-@each_model
-def test_every_model_comes_back(path, variant, dtype):
-    small = data_of(variant, SMALL)
-    model = fitted(variant, dtype)
-    given = {"features": features_of(variant, "users", 3, seed=7)}
-    one_row = {"features": None if variant not in GIVEN else {"age": 25, "likes": "art|love"}}
-    grown, _ = model.append(small[:3], small, **given)
-    for one in (model, grown, model.replace(test_errors=None)):
-        with untouched(one):
-            assert one.save(str(path)) == path
-        assert_same(loaded := load_model(path), one)
-        for call in (
-            lambda m: m.fold_in(small[:3], **given),
-            lambda m: m.fold_in(([0, 2], [1, 5]), **one_row),
-            lambda m: m.explain(3, [0, 2], [1, 5], **one_row)[0],
-            lambda m: m.prior_mean([0, 2], **one_row),
-        ):
-            assert call(loaded).tobytes() == call(one).tobytes()
-    updated, _ = load_model(model.save(path)).update((3, [7], [4]), small)
-    assert bytes_of(updated) == bytes_of(model.update((3, [7], [4]), small)[0])
 
 
 def test_a_model_without_settings_comes_back(path):

@@ -1,7 +1,6 @@
 """Implicit feedback against dense sums over all pairs, the papers' own forms, and hostile input."""
 
 import json
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -13,122 +12,24 @@ from helpers import (
     both_sides,
     close,
     data_of,
-    dense_error,
-    dense_rows,
-    features_of,
     fit,
     fitted,
-    heavy_tailed,
     rounding_of,
-    setting,
     untouched,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 import alsnb
 from alsnb import ALS
 from alsnb.als import start
 from alsnb.bayes import most_informative_items
-from alsnb.parallel import open_executor
 
 COUNTED = data_of("counts", SMALL)
-WEIGHTS = st.sampled_from([0.01, 0.3, 1.0, 10.0])
 QUIET = {"rng": 0, "verbose": False}
 SOLVERS = pytest.mark.parametrize("solver", ["exact", "cg"])
 
 
-def counts(seed, n, m):
-    """How often n users have met m items, or ones; some rows and columns may be empty."""
-    rng = np.random.default_rng(seed)
-    mask = rng.random((n, m)) < rng.choice([0.2, 0.6, 1.0])
-    mask[rng.integers(n), rng.integers(m)] = True
-    values = rng.choice([np.ones(mask.sum()), 1 + rng.poisson(3, mask.sum())])
-    return sp.coo_array((values, np.nonzero(mask)), shape=mask.shape).tocsr()
-
-
-PROBLEMS = st.builds(counts, st.integers(0, 10**6), st.integers(2, 9), st.integers(2, 9))
-SETTINGS = st.builds(
-    ALS,
-    n_factors=st.integers(1, 5),
-    lambda_reg=st.sampled_from([0.05, 1, (0.2, 3.0)]),
-    reg_exponent=st.sampled_from([0, 0.5, 1]),
-    confidence=WEIGHTS,
-    unobserved_weight=WEIGHTS,
-)
-
-
-def dense_objective(R, U, V, s):
-    """Σ c (p − u·v)² over all pairs, and the penalties."""
-    total, _ = dense_error(alsnb.Factorization(U, V, s), R)
-    for X, side, n, m in zip(
-        (U, V), ("users", "items"), alsnb.count_ratings(R), R.shape[::-1], strict=True
-    ):
-        size = n + s.unobserved_weight * m
-        total += setting(s.lambda_reg, side) * np.sum(
-            size**s.reg_exponent * np.sum(X.astype(float) ** 2, axis=1)
-        )
-    return total
-
-
-@contextmanager
-def half_steps():
-    """What each half-step of a fit solves and reaches."""
-    seen = []
-
-    @contextmanager
-    def watched(*args):
-        with open_executor(*args) as solve:
-
-            def solve_and_note(equation, **options):
-                X, squares = solve(equation, **options)
-                seen.append((equation.Y, X))
-                return X, squares
-
-            yield solve_and_note
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("alsnb.als.open_executor", watched)
-        yield seen
-
-
 # What is minimised
-
-
-@SOLVERS
-@given(R=PROBLEMS, settings=SETTINGS, dtype=st.sampled_from(["float64", "float32"]))
-def test_books_are_the_dense_sums_and_no_half_step_raises_them(solver, R, settings, dtype):
-    with half_steps() as seen:
-        model = settings.fit(
-            R, 4, solver=solver, cg_steps=2, executor="serial", dtype=dtype, **QUIET
-        )
-    factors = [(X, Y) if k % 2 == 0 else (Y, X) for k, (Y, X) in enumerate(seen)]
-    objectives = np.array([dense_objective(R, *state, settings) for state in factors])
-    # what the books add up is larger than what is left, by as much as targets are larger than 1
-    size = objectives[0] + settings.unobserved_weight * np.sum(
-        1 + settings.unobserved_weight / settings.confidence / R.data
-    )
-    rounding = rounding_of(dtype, 1e-12, 1e-4)
-    np.testing.assert_allclose(model.objectives, objectives[1::2], rtol=0, atol=rounding * size)
-    assert (np.diff(objectives) <= rounding * size).all()
-    total, weight = dense_error(model, R)
-    error = weight * model.train_errors[-1] ** 2
-    assert error == pytest.approx(total, rel=0, abs=rounding * size)
-
-
-@pytest.mark.parametrize("variant", ["counts", "all counts"])
-@SOLVERS
-def test_books_are_the_dense_sums_to_ten_digits(variant, solver):
-    R = data_of(variant, heavy_tailed(120, 90))
-    model = fit(R, variant, 10, 25, solver=solver)
-    total, weight = dense_error(model, R)
-    assert model.train_errors[-1] == pytest.approx(np.sqrt(total / weight), rel=1e-10)
-    if variant == "counts":
-        objective = dense_objective(R, model.U, model.V, model.settings)
-        assert model.objectives[-1] == pytest.approx(objective, rel=1e-10)
-    assert (np.diff(model.objectives) <= 1e-12 * model.objectives[0]).all()
-    assert model.objectives[-1] < 0.97 * model.objectives[0]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -139,16 +40,6 @@ def test_an_error_lost_in_rounding_is_zero_not_nan(solver, dtype):
     model = settings.fit(R, 40, solver=solver, dtype=dtype, **QUIET)
     assert (model.train_errors[-3:] < rounding_of(dtype, 1e-5, 0.1)).all()
     assert (model.objectives >= 0).all()
-
-
-@given(R=PROBLEMS, settings=SETTINGS, seed=st.integers(0, 9))
-def test_rows_are_weighted_least_squares_over_all_pairs(R, settings, seed):
-    """Of users and of items, with counts and without any."""
-    rng, f = np.random.default_rng(seed), settings.n_factors
-    U, V = (rng.normal(size=(n, f)) for n in R.shape)
-    model = alsnb.Factorization(U, V, settings)
-    for side, rows in (("users", R), ("items", R.T.tocsr())):
-        close(model.fold_in(rows, side), dense_rows(model, side, rows), 1e-9)
 
 
 def hu_koren_volinsky(R, V, α, λ, n_iterations):
@@ -239,29 +130,6 @@ def test_many_steps_are_the_exact_solver(variant):
     named = fit(SMALL, variant, 4, solver="cg", cg_steps=3)
     assert bits(few) == bits(named) != bits(fit(SMALL, variant, 4, solver="cg", cg_steps=2))
     assert bits(fit(SMALL, variant, 4, cg_steps=7)) == bits(exact)
-
-
-@pytest.mark.parametrize("variant", ["half", "bias_reg", "counts"])
-def test_steps_end_where_solutions_do_and_folding_in_is_exact(variant):
-    R = data_of(variant, SMALL)
-    model = fit(R, variant, 2, 3000, solver="cg", cg_steps=1)
-    for side, rows, X in (("users", R, model.U), ("items", R.T.tocsr(), model.V)):
-        known = {"features": features_of(variant, side, len(X))}
-        close(model.fold_in(rows, side, **known), X, 1e-6)
-    short = fit(R, variant, 2, 2, solver="cg", cg_steps=1)  # of which the rows are not solved
-    folded = short.fold_in(R.T, "items", features=features_of(variant, "items", 30))
-    assert abs(folded - short.V).max() > 1e-3
-
-
-@pytest.mark.parametrize("variant", ["all", "counts"])
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_readable_steps_are_the_compiled_ones(variant, dtype):
-    slow, fast = (
-        fit(SMALL, variant, 20, solver="cg", dtype=dtype, executor=executor)
-        for executor in ("readable", "serial")
-    )
-    assert slow.U.dtype == fast.U.dtype == dtype
-    assert_close(slow, fast, rounding_of(dtype, single=3e-3))
 
 
 # One Gram matrix

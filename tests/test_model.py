@@ -1,32 +1,27 @@
 """Every variant of the model against least squares written here, and against itself."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import pytest
 import scipy.sparse as sp
 from helpers import (
     COUNTS,
     SMALL,
     VARIANTS,
-    arrays_of,
     both_sides,
     bytes_of,
     close,
     data_of,
-    dense_given,
-    dense_link,
-    dense_rows,
-    dense_system,
     each_model,
+    entries,
     features_of,
     fit,
     fitted,
     heavy_tailed,
     rounding_of,
+    turned,
     untouched,
 )
 
@@ -39,44 +34,9 @@ ALONE, UNRATED = 5, 7  # a user and an item without ratings
 FORMATS = {"csr": sp.csr_matrix, "csc": sp.csc_array, "coo": sp.coo_array, "lil": sp.lil_array}
 
 
-def turned(side, R):
-    """R with a row for each of a side, or such rows as a part of R."""
-    return R if side == "users" else R.T.tocsr()
-
-
-def own(side, model):
-    return model.U if side == "users" else model.V
-
-
-def new_rows(side, counts=(0, 1, 3, 9, 20), seed=0):
-    """Ratings 0 to 5 of new users or items, some with fewer than there are factors, or none."""
-    rng, size = np.random.default_rng(seed), SMALL.shape[side == "users"]
-    columns = np.concatenate([rng.permutation(size)[:n] for n in counts])
-    ratings = rng.integers(0, 6, len(columns)).astype(float)
-    ratings[:3] = 5, 0, 4  # a stored zero, and not only that
-    where = np.repeat(np.arange(len(counts)), counts), columns
-    return sp.coo_array((ratings, where), shape=(len(counts), size)).tocsr()
-
-
-def entries(R):
-    """Ratings as a dict, of what must be canonical CSR."""
-    assert type(R) is sp.csr_array
-    assert sp.csr_array((R.data, R.indices, R.indptr), shape=R.shape).has_canonical_format
-    R = R.tocoo()
-    return dict(zip(zip(*map(np.ndarray.tolist, R.coords), strict=True), R.data, strict=True))
-
-
-def known(variant, side, rows=slice(None)):
-    """Features that the model was fitted with, of some rows; or None."""
-    features = features_of(variant, side, SMALL.shape[side == "items"])
-    return None if features is None else features[rows]
-
-
-def at(features, row):
-    """Those of one row, as a dict where they are a table; or None."""
-    if features is None or sp.issparse(features):
-        return None if features is None else features[[row]]
-    return features.iloc[row].to_dict()
+def known(variant, side):
+    """Features that the model was fitted with, or None."""
+    return features_of(variant, side, SMALL.shape[side == "items"])
 
 
 @each_model
@@ -103,29 +63,6 @@ def test_parts_have_names_and_make_the_predictions(variant, dtype):
 
 
 @each_model
-@both_sides
-def test_rows_are_least_squares_solutions(variant, dtype, side):
-    model, rounding = fitted(variant, dtype), rounding_of(dtype)
-    rows, features = data_of(variant, new_rows(side)), features_of(variant, side, 5, seed=7)
-    F = dense_given(model, side, features)
-    expected, many = dense_rows(model, side, rows, F), model.fold_in(rows, side, features=features)
-    close(many, expected, rounding)
-    assert (many.dtype, many.shape) == (dtype, (5, model.V.shape[1]))
-    close(model.fold_in(rows, side), dense_rows(model, side, rows), rounding)  # nothing known
-    F = None if F is None else sp.csr_array(F.astype(dtype))
-    equation = model.equation(side, rows, F)
-    solved = [alsnb.solve_row(**equation.row(k)) for k in range(len(equation))]
-    close(model.assemble(side, np.array(solved, dtype)), expected, rounding)
-    for k in range(5):  # one alone, in any order
-        columns, ratings = (part[::-1] for part in rated_by(rows, k))
-        one = model.fold_in((columns, ratings), side, features=at(features, k))
-        close(one, many[k], rounding)
-        if not len(columns) and variant not in COUNTS:  # what features predict, exactly
-            prior = model.prior_mean(side=side, features=at(features, k))
-            assert one.tobytes() == prior.tobytes()
-
-
-@each_model
 def test_the_last_half_step_is_a_fold_in(variant, dtype):
     small = data_of(variant, SMALL)
     model = fitted(variant, dtype)
@@ -136,23 +73,6 @@ def test_the_last_half_step_is_a_fold_in(variant, dtype):
         assert folded.tobytes() == model.V.tobytes()
         longer = fit(small, variant, 4, 4, dtype=dtype)
         assert model.fold_in(small).tobytes() == longer.U.tobytes()
-
-
-@each_model
-@both_sides
-def test_training_rows_come_back_after_convergence(variant, dtype, side):
-    R, before = data_of(variant, heavy_tailed(12, 10)), []
-
-    def unmoved(_, *factors):
-        moved = [abs(X - Y).max() for X, Y in zip(factors, before, strict=False)]
-        before[:] = factors
-        return bool(moved) and max(moved) < 30 * np.finfo(dtype).eps
-
-    model = fit(R, variant, 2, 20_000, dtype=dtype, callback=unmoved)
-    features = features_of(variant, side, R.shape[side == "items"])
-    folded = model.fold_in(turned(side, R), side, features=features)
-    close(folded, own(side, model), rounding_of(dtype, 1e-8))
-    assert np.abs(model.user_factors).max() > 0.1
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -173,123 +93,12 @@ def test_any_number_of_workers_gives_the_same_bits(variant, side):
 # Updates
 
 
-@each_model
-@pytest.mark.parametrize("user", [3, ALONE])
-def test_update_solves_one_user_and_leaves_all_else(variant, dtype, user):
-    small = data_of(variant, SMALL)
-    model, rated = fitted(variant, dtype), rated_by(small, user)[0]
-    items, stars = [UNRATED, 0, 29, 12], [3.5, 0.1 * (variant in COUNTS), 4, 1]
-    assert np.isin(items, rated).sum() in (range(1, 4) if user == 3 else [0])
-    changed, R = model.update((user, items, stars), small)
-    new = {(user, item): r for item, r in zip(items, stars, strict=True)}
-    assert entries(R) == entries(small) | new
-    others = np.arange(N_USERS) != user
-    given = known(variant, "users", ~others)
-    folded = model.fold_in(R[[user]], features=given)
-    expected = model.replace(U=np.where(others[:, None], model.U, folded))
-    assert bytes_of(changed) == bytes_of(expected)
-    dense = dense_rows(model, "users", R[[user]], dense_given(model, "users", given))
-    close(changed.U[[user]], dense, rounding_of(dtype))
-    assert abs(changed.U[user] - model.U[user]).max() > 1e-3
-    # the same as a matrix, or by the function for it
-    as_matrix = sp.coo_array((stars, ([user] * 4, items)), shape=small.shape)
-    assert bytes_of(*model.update(as_matrix, small)) == bytes_of(changed, R)
-    by_function = alsnb.add_rating_optimized(user, items, stars, small, model)
-    assert bytes_of(*by_function) == bytes_of(changed, R)
-    # and nothing is new the second time
-    assert bytes_of(*changed.update((user, items, stars), R)) == bytes_of(changed, R)
-
-
-@each_model
-def test_forget_undoes_update(variant, dtype):
-    small = data_of(variant, SMALL)
-    model, user = fitted(variant, dtype), 3
-    rated, ratings = rated_by(small, user)
-    refolded, _ = model.update((user, [], []), small)
-    given = known(variant, "users", np.arange(N_USERS) == user)
-    assert refolded.U[user].tobytes() == model.fold_in(small[[user]], features=given)[0].tobytes()
-    new = np.setdiff1d(np.arange(N_ITEMS), rated)[[-1, 0]]
-    changed, R = model.update((user, new, [variant in COUNTS, 5.0]), small)
-    assert R.nnz == small.nnz + 2
-    assert bytes_of(*changed.forget(user, new, R)) == bytes_of(refolded, small)
-    empty, R = model.forget(user, rated[::-1], small)  # all that there is
-    assert R.nnz == small.nnz - len(rated) and not len(rated_by(R, user)[0])
-    nothing = model.fold_in(([], []), features=at(known(variant, "users"), user))
-    assert empty.U[user].tobytes() == nothing.tobytes()
-    back = empty.update((user, rated, ratings), R)
-    assert bytes_of(*back) == bytes_of(refolded, small)
-
-
-@each_model
-@both_sides
-def test_many_updates_are_a_loop_of_single_ones(variant, dtype, side):
-    small = data_of(variant, SMALL)
-    model, new = fitted(variant, dtype), heavy_tailed(N_USERS, N_ITEMS, seed=3)
-    new.data[:] += 0.5
-    new = new.multiply(np.arange(N_USERS)[:, None] % 3 == 1).tocsr()  # of some users
-    new.eliminate_zeros()
-    changed, R = model.update(new, small, side)
-    assert entries(R) == entries(small) | entries(new)
-    rows = np.flatnonzero(np.diff(turned(side, new).indptr))
-    X = own(side, model).copy()
-    X[rows] = model.fold_in(turned(side, R), side, features=known(variant, side))[rows]
-    assert bytes_of(changed) == bytes_of(model.with_rows(side, X))
-    assert 5 < len(rows) < len(X)
-    if side == "users":
-        one_by_one = model, small
-        for user in rows:
-            one_by_one = one_by_one[0].update((user, *rated_by(new, user)), one_by_one[1])
-        assert bytes_of(*one_by_one) == bytes_of(changed, R)
-
-
 @pytest.mark.parametrize("new", [sp.csr_array(SMALL.shape), (2, [], [])], ids=["matrix", "tuple"])
 @both_sides
 def test_nothing_new_is_no_change(new, side):
     model = fit(SMALL, "plain", 4)
     model = model.replace(U=model.fold_in(SMALL))
     assert bytes_of(*model.update(new, SMALL, side)) == bytes_of(model, SMALL)
-
-
-@each_model
-def test_appended_users_rate_appended_items(variant, dtype):
-    small = data_of(variant, SMALL)
-    first, rounding = fitted(variant, dtype), rounding_of(dtype)
-    model, R = first, small
-    for side in ("users", "items", "users"):
-        rows = data_of(variant, new_rows(side))
-        rows.resize(5, R.shape[side == "users"])
-        given = {"features": features_of(variant, side, 5, seed=7)}
-        folded, n = model.fold_in(rows, side, **given), len(own(side, model))
-        grown, R_grown = model.append(rows, R, side, **given)
-        assert own(side, grown).tobytes() == own(side, model).tobytes() + folded.tobytes()
-        whole = entries(turned(side, R_grown))
-        assert whole == entries(turned(side, R)) | {
-            (n + k, j): r for (k, j), r in entries(rows).items()
-        }
-        assert R_grown.dtype == R.dtype
-        for one in ("users", "items"):
-            if (link := model.link(one)) is not None:
-                parts = zip(*map(arrays_of, (link, grown.link(one))), strict=True)
-                assert all(new.tobytes().startswith(old.tobytes()) for old, new in parts)
-            if link is not None and link.rated is not None and one != side:
-                assert not grown.link(one).rated[n:].any()  # nobody knows what rating them says
-        bare, _ = model.append(rows, R, side)
-        assert own(side, bare)[n:].tobytes() == model.fold_in(rows, side).tobytes()
-        model, R = grown, R_grown
-    assert (len(model.U), len(model.V)) == R.shape == (50, 35)
-    close(model.predict(3)[:N_ITEMS], first.predict(3), 1e-6)
-    assert bytes_of(model.train_errors, model.objectives) == bytes_of(
-        first.train_errors, first.objectives
-    )
-    # the grown model does all that a fitted one does
-    model, R = model.update((48, [34, 0], [5, 1]), R)
-    given = {"features": at(features_of(variant, "users", 5, seed=7), 3)}
-    assert model.U[48].tobytes() == model.fold_in(R[[48]], **given)[0].tobytes()
-    items, scores = model.recommend(48, R, 30)
-    close(scores, model.predict(48, items), rounding)
-    assert not np.isin(items, rated_by(R, 48)[0]).any() and items.max() > N_ITEMS
-    shares, baseline = model.explain(33, *rated_by(R, 48), **given)
-    assert shares.sum() + baseline == pytest.approx(model.predict(48, 33), rel=1e-3, abs=1e-3)
 
 
 @both_sides
@@ -304,57 +113,6 @@ def test_nobody_is_appended_and_ratings_keep_their_digits(side):
 
 
 # Explanations
-
-
-@each_model
-@pytest.mark.parametrize("n_ratings", [0, 1, 3, 12])
-def test_shares_add_up_and_each_is_right(variant, dtype, n_ratings):
-    model, rounding, rng = fitted(variant, dtype), rounding_of(dtype), np.random.default_rng(1)
-    items = rng.permutation(N_ITEMS)[:n_ratings]
-    ratings = rng.integers(variant in COUNTS, 11, n_ratings) / 2
-    given = {"features": at(features_of(variant, "users", 5, seed=7), 2)}
-    link, row = model.link("users"), sp.csr_array((ratings, items, [0, n_ratings]), (1, N_ITEMS))
-    rated, B = dense_link(model, "users")
-    (Y, left, penalties, _) = next(dense_system(model, "users", row))
-    A = Y.T @ Y + np.diag(penalties)
-    order = np.argsort(np.argsort(items))  # rows of a matrix are sorted
-    if variant in COUNTS:
-        order = items
-    Y, left = Y[order], left[order]
-    for item in (0, 17):
-        shares, baseline = model.explain(item, items, ratings, **given)
-        split, same = model.explain(item, items, ratings, **given, split=True)
-        size = max(abs(split).to_numpy().sum(), 1)
-        near = {"rtol": 0, "atol": rounding * size}
-        assert (list(split), same) == (["how", "that"], baseline)
-        np.testing.assert_allclose(split.sum(axis=1), shares, **near)
-        y = np.append(model.item_factors[item], 1)[: len(A)]
-        z = np.linalg.solve(A, y)  # the prediction is zᵀ(Yᵀ(r − o) + p m)
-        np.testing.assert_allclose(split["how"], Y @ z * left, **near)
-        that = (
-            0 * left if rated is None else rated[items] @ (penalties * z) / np.sqrt(n_ratings or 1)
-        )
-        np.testing.assert_allclose(split["that"], that, **near)
-        rest = model.mean + model.item_bias[item]
-        if B is not None:
-            F = dense_given(model, "users", pd.DataFrame([given["features"]]))
-            rest += (F @ B)[0] @ (penalties * z)
-        assert baseline == pytest.approx(rest, abs=rounding * size)
-        predicted = model.V[item] @ model.fold_in((items, ratings), **given)
-        assert shares.sum() + baseline == pytest.approx(predicted, abs=rounding * size)
-        for k in range(n_ratings):
-            if variant in COUNTS:  # they weigh, too
-                break
-            more = ratings + 100 * (np.arange(n_ratings) == k)  # it is linear in each rating
-            moved = model.explain(item, items, more, **given)[0] - shares
-            slope = model.V[item] @ model.fold_in((items, more), **given) - predicted
-            expected = slope * (np.arange(n_ratings) == k)
-            np.testing.assert_allclose(moved, expected, rtol=0, atol=100 * rounding)
-            if rated is not None:  # and in what its having been rated says
-                rest = link.rated * (np.arange(N_ITEMS) != items[k])[:, None]
-                without = model.with_link("users", replace(link, rated=rest.astype(dtype)))
-                less = predicted - model.V[item] @ without.fold_in((items, ratings), **given)
-                assert split["that"][k] == pytest.approx(less, abs=rounding * size)
 
 
 # Nothing that is given is changed, and any format of R will do

@@ -2,107 +2,18 @@
 
 import hashlib
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from hypothesis import assume, given
+from helpers import bytes_of, entries, untouched
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import alsnb
 from alsnb import Ratings
-
-
-def entries(R):
-    R = R.tocoo()
-    return list(zip(R.row.tolist(), R.col.tolist(), R.data.tolist(), strict=True))
-
-
-def random_ratings(seed, n, m):
-    rng = np.random.default_rng(seed)
-    mask = rng.random((n, m)) < rng.random()
-    mask[0, :3] = True
-    stars = rng.integers(0, 6, mask.sum()).astype(float)  # zeros among them
-    return sp.coo_array((stars, np.nonzero(mask)), shape=mask.shape).tocsr()
-
-
-def assert_split(R, train, test):
-    assert train.shape == test.shape == R.shape
-    assert sorted(entries(train) + entries(test)) == sorted(entries(R))  # each exactly once
-    assert all(part.has_canonical_format and part.format == "csr" for part in (train, test))
-
-
-matrices = st.builds(random_ratings, st.integers(0, 10**6), st.integers(1, 9), st.integers(3, 9))
-seeds, fractions = st.integers(0, 99), st.floats(0.05, 0.95)
-
-
-@given(matrices, fractions, seeds)
-def test_parts_are_disjoint_complete_and_of_one_shape(R, fraction, seed):
-    n_test = round(fraction * R.nnz)
-    assume(0 < n_test < R.nnz)
-    train, test = alsnb.train_test_split(R, fraction, rng=seed)
-    assert (train.nnz, test.nnz) == (R.nnz - n_test, n_test)
-    assert_split(R, train, test)
-
-
-SHUFFLED = [alsnb.train_test_split, lambda R, rng: next(alsnb.k_fold(R, rng=rng))]
-
-
-@pytest.mark.parametrize("split", SHUFFLED, ids=["train_test_split", "k_fold"])
-def test_seed_share_and_chance(split):
-    R, _, _ = alsnb.make_low_rank_ratings(200, 100, rng=0)
-    parts = [split(R, rng=rng)[1] for rng in (1, np.random.default_rng(1), 2)]
-    assert parts[0].nnz == 0.2 * R.nnz
-    assert entries(parts[0]) == entries(parts[1]) != entries(parts[2])
-    # A tenth of the users gets 120 of the test ratings by chance, give or take 10.
-    for part in parts:
-        tenths = np.add.reduceat(np.diff(part.indptr), range(0, 200, 20))
-        np.testing.assert_allclose(tenths, part.nnz / 10, atol=0.5 * part.nnz / 10)
-
-
-@given(matrices, st.integers(1, 4), seeds)
-def test_leave_k_out_takes_as_many_of_each_user_with_more(R, k, seed):
-    counts = np.diff(R.indptr)
-    assume(counts.max() > k)
-    train, test = alsnb.leave_k_out(R, k, rng=seed)
-    assert_split(R, train, test)
-    assert np.diff(test.indptr).tolist() == np.where(counts > k, k, 0).tolist()
-    again = alsnb.leave_k_out(R, float(k), rng=np.random.default_rng(seed))
-    assert [*map(entries, again)] == [*map(entries, (train, test))]
-
-
-@given(matrices, fractions, seeds)
-def test_leave_k_out_takes_a_share_of_each_user_and_leaves_one(R, share, seed):
-    counts = np.diff(R.indptr).tolist()
-    taken = [max(min(round(share * n), n - 1), 0) for n in counts]
-    assume(any(taken))
-    train, test = alsnb.leave_k_out(R, share, rng=seed)
-    assert_split(R, train, test)
-    assert np.diff(test.indptr).tolist() == taken
-    assert ((np.diff(train.indptr) > 0) == (np.diff(R.indptr) > 0)).all()
-
-
-def test_leave_k_out_takes_any():
-    # Each of the second user's 5 ratings is one of 2 taken in 40 of 100 tries, give or take 5.
-    R = sp.csr_array(([1.0] * 7, ([0] * 2 + [1] * 5, [0, 3, 0, 1, 2, 3, 4])), shape=(3, 5))
-    taken = sum(alsnb.leave_k_out(R, 2, rng=seed)[1].toarray() for seed in range(100))
-    np.testing.assert_allclose(taken, [[0] * 5, [40] * 5, [0] * 5], atol=20)
-
-
-@given(matrices, st.integers(2, 6), seeds)
-def test_folds_are_a_partition(R, n_folds, seed):
-    assume(n_folds <= R.nnz)
-    folds = [*alsnb.k_fold(R, n_folds, rng=seed)]
-    for train, test in folds:
-        assert_split(R, train, test)
-    assert sorted(entry for _, test in folds for entry in entries(test)) == sorted(entries(R))
-    sizes = [test.nnz for _, test in folds]
-    assert len(sizes) == n_folds
-    assert max(sizes) - min(sizes) <= 1
-
-
-# By time, which the table knows and the matrix does not
 
 
 def made_up(seed, n_ratings, moments=9):
@@ -123,47 +34,88 @@ def shuffled(ratings, rng):
 def table_of(ratings, R):
     """{(user_id, item_id): rating}"""
     ids = ratings.user_ids.tolist(), ratings.item_ids.tolist()
-    return {(ids[0][i], ids[1][j]): stars for i, j, stars in entries(R)}
+    return {(ids[0][i], ids[1][j]): stars for (i, j), stars in entries(R).items()}
 
 
-@given(st.integers(0, 10**6), st.integers(2, 90), fractions, st.sampled_from([9, 10**9]))
-def test_split_by_time_tests_on_what_came_last(seed, n_ratings, fraction, moments):
-    table = made_up(seed, n_ratings, moments)
-    n_test = round(fraction * n_ratings)
-    assume(0 < n_test < n_ratings)
-    ratings = Ratings.from_table(table, timestamp="timestamp")
-    when = {(row.user_id, row.item_id): row.timestamp for row in table.itertuples()}
-    stars = {(row.user_id, row.item_id): row.rating for row in table.itertuples()}
-    latest = sorted(table.timestamp)[n_ratings - n_test :]
-    for data in (ratings, shuffled(ratings, np.random.default_rng(seed))):
-        train, test = alsnb.split_by_time(data, fraction)
-        tested = table_of(data, test)
-        assert sorted(when[pair] for pair in tested) == latest
-        assert table_of(data, train) | tested == stars  # nobody is given somebody else's rating
-        assert train.nnz + test.nnz == n_ratings
+SPLITS = {
+    "train_test_split": lambda R, share, k, rng: [alsnb.train_test_split(R, share, rng=rng)],
+    "k_fold": lambda R, share, k, rng: [*alsnb.k_fold(R, k + 1, rng=rng)],
+    "leave k out": lambda R, share, k, rng: [alsnb.leave_k_out(R, k, rng=rng)],
+    "leave a share out": lambda R, share, k, rng: [alsnb.leave_k_out(R, share, rng=rng)],
+    "leave k out by time": lambda R, share, k, _: [alsnb.leave_k_out(R, k, by_time=True)],
+    "leave a share out by time": lambda R, share, k, _: [alsnb.leave_k_out(R, share, by_time=True)],
+    "split_by_time": lambda R, share, k, _: [alsnb.split_by_time(R, share)],
+}
 
 
+@pytest.mark.parametrize("split", SPLITS)
+@settings(max_examples=30)
 @given(
     st.integers(0, 10**6),
-    st.integers(2, 90),
-    st.integers(1, 4) | st.floats(0.05, 0.95),
+    st.integers(5, 90),
+    st.floats(0.05, 0.95),
+    st.integers(1, 4),
     st.sampled_from([3, 10**9]),
 )
-def test_leave_k_out_by_time_takes_the_last_of_each_user(seed, n_ratings, k, moments):
-    """Of one moment, those that stand last in the table."""
-    table = made_up(seed, n_ratings, moments)
+def test_every_rating_is_in_one_part_and_in_the_right_one(split, seed, n, share, k, moments):
+    """How many are tested, and of whom; by time, the last, and of one moment the lower ones."""
+    table = made_up(seed, n, moments)
     ratings = Ratings.from_table(table, timestamp="timestamp")
-    expected = {}
-    for _, own in table.groupby("user_id"):
-        n = min(round(k * len(own)), len(own) - 1) if k < 1 else k * (len(own) > k)
-        lines = sorted(own.itertuples(), key=lambda row: (row.timestamp, row.Index))
-        lines = lines[len(lines) - n :]
-        expected |= {(row.user_id, row.item_id): row.rating for row in lines}
-    assume(expected)
-    for data in (ratings, shuffled(ratings, np.random.default_rng(seed))):
-        train, test = alsnb.leave_k_out(data, k, by_time=True)
-        assert_split(data.R, train, test)
-        assert table_of(data, test) == expected
+    ratings = shuffled(ratings, np.random.default_rng(seed))
+    last = []  # whom they are taken of and, if it goes by time, which
+    for _, own in table.sort_values("timestamp", kind="stable").groupby("user_id"):
+        taken = min(round(share * len(own)), len(own) - 1)
+        taken = k * (len(own) > k) if " k " in split else taken
+        last += [(row.user_id, row.item_id) for row in own[len(own) - taken :].itertuples()]
+    n_tested = len(last) if "leave" in split else round(share * n)
+    assume(0 < n_tested < n)
+    with untouched(ratings):
+        parts = SPLITS[split](ratings, share, k, seed)
+    again = SPLITS[split](
+        ratings, share, float(k) if " k " in split else k, np.random.default_rng(seed)
+    )
+    assert [bytes_of(*pair) for pair in parts] == [bytes_of(*pair) for pair in again]
+    whole, tested = table_of(ratings, ratings.R), [table_of(ratings, test) for _, test in parts]
+    for (train, test), own in zip(parts, tested, strict=True):
+        assert train.shape == test.shape == ratings.R.shape
+        assert table_of(ratings, train) | own == whole and train.nnz + test.nnz == n
+    if split == "k_fold":
+        assert sorted(chain(*tested)) == sorted(whole) and len(tested) == k + 1
+        assert max(map(len, tested)) - min(map(len, tested)) <= 1
+        return
+    assert len(tested[0]) == n_tested
+    if split == "split_by_time":
+        when = table.set_index(["user_id", "item_id"])["timestamp"]
+        assert sorted(when[pair] for pair in tested[0]) == sorted(when)[n - n_tested :]
+    elif "time" in split:
+        assert sorted(tested[0]) == sorted(last)
+    elif "leave" in split:
+        assert sorted(user for user, _ in tested[0]) == sorted(user for user, _ in last)
+
+
+SHUFFLED = [alsnb.train_test_split, lambda R, rng: next(alsnb.k_fold(R, rng=rng))]
+
+
+@pytest.mark.parametrize("split", SHUFFLED, ids=["train_test_split", "k_fold"])
+def test_seed_share_and_chance(split):
+    R, _, _ = alsnb.make_low_rank_ratings(200, 100, rng=0)
+    parts = [split(R, rng=rng)[1] for rng in (1, np.random.default_rng(1), 2)]
+    assert parts[0].nnz == 0.2 * R.nnz
+    assert entries(parts[0]) == entries(parts[1]) != entries(parts[2])
+    # A tenth of the users gets 120 of the test ratings by chance, give or take 10.
+    for part in parts:
+        tenths = np.add.reduceat(np.diff(part.indptr), range(0, 200, 20))
+        np.testing.assert_allclose(tenths, part.nnz / 10, atol=0.5 * part.nnz / 10)
+
+
+def test_leave_k_out_takes_any():
+    # Each of the second user's 5 ratings is one of 2 taken in 40 of 100 tries, give or take 5.
+    R = sp.csr_array(([1.0] * 7, ([0] * 2 + [1] * 5, [0, 3, 0, 1, 2, 3, 4])), shape=(3, 5))
+    taken = sum(alsnb.leave_k_out(R, 2, rng=seed)[1].toarray() for seed in range(100))
+    np.testing.assert_allclose(taken, [[0] * 5, [40] * 5, [0] * 5], atol=20)
+
+
+# By time, which the table knows and the matrix does not
 
 
 def test_leave_k_out_by_time_asks_for_times():
