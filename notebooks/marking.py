@@ -162,11 +162,13 @@ def remember_modules() -> Callable[[], None]:
     for name, module in sys.modules.items():
         if name.split(".")[0] in GUARDED and isinstance(module, types.ModuleType):
             dictionaries.append(vars(module))
-    remembered = [(dictionary, dict(dictionary)) for dictionary in dictionaries]
+    remembered = [(one, dict(one), [*map(id, one.values())]) for one in dictionaries]
     absent = object()
 
-    def undo():  # needs no builtin: these may be what has been overwritten
-        for dictionary, before in remembered:
+    def undo(map=map, id=id):  # as they are now: builtins, too, may be overwritten
+        for dictionary, before, identities in remembered:
+            if [*map(id, dictionary.values())] == identities:
+                continue  # as nearly always, and quickly seen
             for name, value in before.items():
                 if dictionary.get(name, absent) is not value:
                     dictionary[name] = value

@@ -43,12 +43,23 @@ def browser():
         browser.close()
 
 
+def is_widget(output):
+    """Figures are displayed; a widget is the value of its cell."""
+    return output.output_type == "execute_result" and "image/png" in output.data
+
+
 def clear(source, target):
-    """Copy a notebook without its outputs, so that what is seen was made by this run."""
+    """Copy a notebook without its outputs, so that what is seen was made by this run.
+
+    It ends with the last widget: what follows has nothing to press, and nbval runs it.
+    """
     notebook = nbformat.read(source, as_version=4)
-    for cell in notebook.cells:
+    last = 0
+    for place, cell in enumerate(notebook.cells):
         if cell.cell_type == "code":
+            last = place if any(map(is_widget, cell.outputs)) else last
             cell.outputs, cell.execution_count = [], None
+    del notebook.cells[last + 1 :]
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, target)
 
@@ -58,9 +69,8 @@ def lab(browser, tmp_path_factory):
     """Start a server over a copy of the course, with settings of its own; return where it is."""
     folder = tmp_path_factory.mktemp("lab")
     course = folder / "course"
-    for path in (ROOT / "notebooks").rglob("*.ipynb"):
-        if ".ipynb_checkpoints" not in path.parts:
-            clear(path, course / path.relative_to(ROOT))
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        clear(path, course / path.relative_to(ROOT))
     shutil.copy(ROOT / "README.md", course)
     shutil.copytree(ROOT / "tests" / "benchmarks", course / "tests" / "benchmarks")  # its tables
     nbformat.write(NOTEBOOK, course / "made-up.ipynb")
