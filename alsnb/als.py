@@ -21,6 +21,7 @@ from .ratings import (
     check_held_out,
     check_number,
     check_ratings,
+    check_rng,
     count_ratings,
 )
 
@@ -320,7 +321,7 @@ def init_matrix_factorization(
     >>> U.shape, V.shape
     ((3, 2), (5, 2))
     """
-    rng, dtype, scale = np.random.default_rng(rng), check_dtype(dtype), check_number("scale", scale)
+    rng, dtype, scale = check_rng(rng), check_dtype(dtype), check_number("scale", scale)
     n_factors = check_count("n_factors", n_factors)
     sizes = (check_count("n_users", n_users), check_count("n_items", n_items))
     U, V = (rng.normal(0.0, scale, (n, n_factors)).astype(dtype, copy=False) for n in sizes)

@@ -35,6 +35,7 @@ from .ratings import (
     check_number,
     check_positions,
     check_ratings,
+    check_rng,
     check_rows,
     rows_of,
 )
@@ -323,7 +324,7 @@ class Posterior:
         chosen = check_positions("users", np.arange(shape[0]) if users is None else users, shape[0])
         z, top_n = ndtri(_check_level(level)), min(check_count("top_n", top_n), shape[1])
         items, scores = np.full((len(chosen), top_n), -1), np.full((len(chosen), top_n), -np.inf)
-        which = np.random.default_rng(rng).integers(len(self.draws), size=len(chosen))
+        which = check_rng(rng).integers(len(self.draws), size=len(chosen))
         step = max(1, _BLOCK // shape[1])
         for start in range(0, len(chosen), step):
             block = chosen[start : start + step]
@@ -383,7 +384,7 @@ class Posterior:
             if link is None or link.given is None:
                 raise ValueError("the sampler was given no features of users; leave them out")
             features, _ = check_features(features, n_rows, "features", link, first.V.dtype)
-        rng, draws = np.random.default_rng(rng), []
+        rng, draws = check_rng(rng), []
         for draw in self.draws:
             means = draw.priors[0].means(rows, features)
             X = solve_rows(draw.equation("users", rows, means, _normal(rng, means.shape, float)))
@@ -516,7 +517,7 @@ def sample_factorization(
     burn_in = check_count("burn_in", burn_in, low=0)
     n_chains, n_draws = check_count("n_chains", n_chains), check_count("n_draws", n_draws)
     places, clip = _check_pairs(pairs, R.shape), check_clip(clip)
-    rngs, n_total = np.random.default_rng(rng).spawn(n_chains), n_chains * n_samples
+    rngs, n_total = check_rng(rng).spawn(n_chains), n_chains * n_samples
     models = [start_model(settings, R, rng, dtype, user_features, item_features) for rng in rngs]
     keep = set(np.linspace(0, n_total - 1, min(n_draws, n_total)).astype(int).tolist())
     draws, trace, halves = [], [], [_Running() for _ in range(2 * n_chains)]  # two of each chain

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from .als import check_books, iterate, start
 from .metrics import calculate_residuals, residuals_of, squared_norms
 from .model import ALS, Factorization
-from .ratings import check_dtype, check_number, check_ratings, count_ratings, rows_of
+from .ratings import check_dtype, check_number, check_ratings, check_rng, count_ratings, rows_of
 
 
 def objective_gradient(R, U, V, lambda_reg: float, reg_exponent: float = 0.0):
@@ -83,7 +83,7 @@ def gradient_descent(
     iteration   1   train RMSE 1.1741
     iteration   2   train RMSE 1.1718
     """
-    alpha, rng = check_number("learning_rate", learning_rate), np.random.default_rng(rng)
+    alpha, rng = check_number("learning_rate", learning_rate), check_rng(rng)
     settings = ALS(n_factors, lambda_reg, reg_exponent)
     lambda_reg = check_number("lambda_reg", lambda_reg)  # one for both sides
     dtype = check_dtype(dtype)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from numbers import Real
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from .ratings import (
+    check_array,
     check_count,
     check_held_out,
     check_number,
     check_positions,
+    check_range,
     check_ratings,
+    check_rng,
     count_ratings,
     rows_of,
 )
@@ -233,7 +235,7 @@ def evaluate_lists(
         barred[check_positions("candidates", candidates, m)] = False
     if barred.all():
         raise ValueError("candidates hold no item, so that there is nothing to list")
-    score, seed = _scorer(scores, R_train), np.random.default_rng(rng).integers(2**63)
+    score, seed = _scorer(scores, R_train), check_rng(rng).integers(2**63)
 
     def list_block(users):
         block, seen = score(users), R_train[users]
@@ -296,7 +298,7 @@ def _scorer(scores, R) -> Callable[[np.ndarray], np.ndarray]:
         )
     if callable(scores):
         return lambda users: _own_floats(scores(users), shape=(len(users), R.shape[1]))
-    values = np.asarray(scores)
+    values = check_array("scores", scores)
     if values.dtype.kind not in "biuf":
         kinds = "a model with U and V, a pair (U, V), an array of real numbers or a function"
         raise TypeError(f"scores must be {kinds} of users, got {type(scores).__name__}")
@@ -356,9 +358,12 @@ def select_top(block, top_n, rng=None):
 
 def check_factors(R, U, V) -> tuple[np.ndarray, np.ndarray]:
     """Return U and V as arrays; raise TypeError or ValueError unless U Vᵀ can stand for R."""
-    U, V = np.asarray(U), np.asarray(V)
-    if U.dtype.kind not in "iuf" or V.dtype.kind not in "iuf":
-        raise TypeError(f"U and V must hold real numbers, got dtypes {U.dtype} and {V.dtype}")
+    U, V = check_array("U", U), check_array("V", V)
+    for name, X in (("U", U), ("V", V)):
+        if X.dtype.kind not in "iuf":
+            raise TypeError(f"{name} must hold real numbers, got dtype {X.dtype}")
+        if bad := np.sum(~np.isfinite(X)):
+            raise ValueError(f"{name} holds NaN or ∞ in {bad} of {X.size} numbers")
     if U.ndim != 2 or V.ndim != 2 or U.shape[1] != V.shape[1]:
         raise ValueError(f"U and V need as many columns, got shapes {U.shape} and {V.shape}")
     if R.shape != (len(U), len(V)):
@@ -372,9 +377,4 @@ def check_factors(R, U, V) -> tuple[np.ndarray, np.ndarray]:
 
 def check_clip(clip) -> tuple[float, float] | None:
     """Return a rating scale, (lowest, highest), or None; or raise ValueError."""
-    if clip is None:
-        return None
-    low, high = clip if np.shape(clip) == (2,) else (None, None)
-    if not (isinstance(low, Real) and isinstance(high, Real) and low < high):
-        raise ValueError(f"clip must be the lowest and the highest rating, as (1, 5), got {clip!r}")
-    return low, high
+    return None if clip is None else check_range("clip", clip)

@@ -34,6 +34,7 @@ from .ratings import (
     check_ratings,
     check_row,
     check_rows,
+    check_table,
     count_ratings,
     damped_means,
     rows_of,
@@ -1069,10 +1070,7 @@ class Factorization:
                 for part in ("data", "indices", "indptr"):
                     arrays[f"link_{side}_{part}"] = getattr(link.features, part)
         if ratings is not None:
-            if not isinstance(ratings, Ratings):
-                kind = type(ratings).__name__
-                advice = "after an update, make them of its R by ratings.with_matrix(R)"
-                raise TypeError(f"ratings must be Ratings, got {kind}; {advice}")
+            check_table(ratings)
             self._check_fitting(ratings, "ratings")
             about["ratings"] = {name: getattr(ratings, name) for name in _ABOUT_RATINGS}
             for name in _RATINGS:

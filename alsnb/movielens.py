@@ -85,7 +85,9 @@ def load_movielens(name: str = "100k", source=None, *, verify: bool = True) -> R
     readers |= dict.fromkeys(("25m", "32m", "latest-small"), _read_csv)
     if name not in tuple(readers):
         known = ", ".join(readers)
-        raise ValueError(f"there is no MovieLens {name!r} here; choose from {known}")
+        raise ValueError(f"name must be one of {known}, got {name!r}")
+    if not isinstance(source, (str, os.PathLike, type(None))):
+        raise TypeError(f"source must be the path of a zip or a folder, got {source!r}")
     path = locate(name, source, verify=verify)
     try:
         table, movies, users = readers[name](path)

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap, PowerNorm
 
-from .ratings import Ratings, check_ratings, count_ratings, damped_means, rows_of
+from .ratings import Ratings, check_ratings, check_table, count_ratings, damped_means, rows_of
 from .ridge import solve_row
 
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#666666"
@@ -84,6 +84,7 @@ def plot_cross_table(
     `users` and `items` are positions. Each hole holds a question mark, or its entry of
     `predictions` (n_users × n_items of those).
     """
+    check_table(ratings)
     known = ratings.R[users][:, items].toarray()
     filled = predictions is not None
     title = "A model's job: fill the holes" if filled else "What is known, and what is not"
@@ -111,7 +112,7 @@ def plot_cross_table(
 
 def plot_long_tails(R, *, ax: Axes | None = None) -> Axes:
     """Ratings of each user and of each item, most active first, with their medians marked."""
-    item, _ = _words(R)
+    (item, _), R = _words(R), check_ratings(R)
     counts = [np.sort(n)[::-1] for n in count_ratings(R)]
     title = f"Half of the {item}s have {np.median(counts[1]):g} ratings or fewer"
     ax = _axes(ax, title, "rank, busiest first", "ratings (log scale)")
@@ -227,6 +228,7 @@ def plot_splits(splits: dict, ratings: Ratings, *, axes=None) -> np.ndarray:
     `splits` maps a name to (R_train, R_test). Users stand in the order of their first rating; shown
     are 20 of them, evenly spaced. Titles say how many of all users have a rating in the test part.
     """
+    check_table(ratings, timed=True)
     if axes is None:
         axes = plt.subplots(1, len(splits), figsize=(9.6, 4.4), sharey=True, layout="constrained")[
             1
@@ -292,7 +294,7 @@ def plot_errors_by_factors(results, baselines, title: str, *, ax: Axes | None = 
     """
     last = results[results["n_iterations"] == results["n_iterations"].max()]
     last = last.sort_values("n_factors")
-    lowest = last.loc[last["validation_rmse"].idxmin()]
+    lowest = last.iloc[np.nanargmin(last["validation_rmse"])]
     ax = _axes(ax, title, "f, the number of factors (log scale)", "held-out RMSE (stars)",
                (7.2, 4.6))  # fmt: skip
     for width, (value, rows) in enumerate(last.groupby("lambda_reg"), start=1):
@@ -452,7 +454,7 @@ def plot_search(found, by: str, title: str, *, xlabel: str = "", ax: Axes | None
         ax.plot(found[by], errors, "o-", color=colour, ms=4)
         ax.annotate(part, (found[by].iloc[-1], errors[-1]), (7, 0), textcoords="offset points",
                     color=colour, va="center", annotation_clip=False)  # fmt: skip
-    best = found.loc[found["validation_rmse"].idxmin()]
+    best = found.iloc[np.nanargmin(found["validation_rmse"])]
     ax.plot(best[by], best["validation_rmse"], "o", mfc="none", color=ORANGE, ms=12, mew=2)
     _log_ticks(ax, found[by])
     return ax

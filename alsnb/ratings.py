@@ -18,6 +18,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 OFFICIAL_FOLD = 20_000  # ratings in the test set of each of u1 to u5
+SEVERAL = (list, tuple, set, dict)  # what is no single id
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,24 +73,23 @@ class Ratings:
     def __post_init__(self):
         R = check_ratings(self.R)
         object.__setattr__(self, "R", R)
-        for name, n in (("user_ids", R.shape[0]), ("item_ids", R.shape[1])):
-            if len(getattr(self, name)) != n or not pd.Index(getattr(self, name)).is_unique:
-                raise ValueError(f"{name} must be {n} different ones, for R of shape {R.shape}")
-        if len(self.titles) != R.shape[1] or len(self.table) != R.nnz:
-            sizes = f"{len(self.titles)} titles and {len(self.table)} rows of the table"
-            raise ValueError(f"{sizes} do not fit {R.shape[1]} items and {R.nnz} ratings")
+        sizes = {"user_ids": R.shape[0], "item_ids": R.shape[1], "titles": R.shape[1]}
+        for name, n in sizes.items():
+            values = getattr(self, name)
+            if not isinstance(values, np.ndarray) or values.shape != (n,):
+                what = f"{type(values).__name__} of shape {np.shape(values)}"
+                raise ValueError(f"{name} must be an array of {n}, as R is {R.shape}, got {what}")
+            if name != "titles" and not pd.Index(values).is_unique:
+                raise ValueError(f"{name} must be different ones, but some are there twice")
+        if not isinstance(self.table, pd.DataFrame) or len(self.table) != R.nnz:
+            raise ValueError(f"table must be a DataFrame with a row for each of {R.nnz} ratings")
         for name, ids in (("user_table", self.user_ids), ("item_table", self.item_ids)):
             about = getattr(self, name)
-            if about is None or about.index.equals(pd.Index(ids)):
-                continue
-            if not about.index.is_unique or not about.index.isin(ids).any():
-                raise ValueError(
-                    f"{name} must be indexed by id, each once; see DataFrame.set_index"
-                )
-            object.__setattr__(self, name, about.reindex(ids))
+            if about is not None:
+                object.__setattr__(self, name, _in_order(about, ids, name))
         if self.scale is None:
             object.__setattr__(self, "scale", (float(R.data.min()), float(R.data.max())))
-        low, high = self.scale
+        low, high = check_range("scale", self.scale, or_equal=True)
         if len(beyond := R.data[(R.data < low) | (R.data > high)]):
             what = f"{len(beyond)} ratings, such as {beyond[0]:g}, are outside the scale"
             raise ValueError(f"{what} from {low:g} to {high:g}; is that a mark for 'not rated'?")
@@ -162,6 +162,9 @@ class Ratings:
         names = {"user_id": user, "item_id": item, "rating": rating}
         names |= {} if timestamp is None else {"timestamp": timestamp}
         clean = _read_columns(table, names)
+        for name, key in (("user_table", user), ("item_table", item)):
+            if key in getattr(about.get(name), "columns", ()):
+                raise ValueError(f"{name} must be indexed by id; first do .set_index({key!r})")
         if isinstance(titles, str):
             titles = _column(table, titles).groupby(table[item].to_numpy()).last()
         clean = _drop_duplicates(clean, on_duplicate)
@@ -245,18 +248,17 @@ class Ratings:
         """
         R, table = self.R, self.table
         if at_least is not None:
-            if not isinstance(at_least, Real) or isinstance(at_least, bool):
-                raise TypeError(f"at_least must be a number, got {reprlib.repr(at_least)}")
-            kept = np.flatnonzero(R.data >= at_least)
+            kept = np.flatnonzero(R.data >= check_number("at_least", at_least, positive=None))
             if not len(kept):
-                raise ValueError(f"no rating is at least {at_least:g}; they go to {R.data.max():g}")
+                highest = f"{R.data.max():g}, got {at_least:g}"
+                raise ValueError(f"at_least must be at most the highest rating, {highest}")
             R, table = _split(R, kept)[1], table[table["rating"] >= at_least]
         R = sp.csr_array((np.ones_like(R.data), R.indices, R.indptr), shape=R.shape)
         return replace(self, R=R, table=table.assign(rating=1.0), scale=(1.0, 1.0))
 
     def user(self, user_id) -> int:
         """Row of R of a user's id. Raises LookupError if there is none."""
-        return int(self.users([_one(user_id)])[0])
+        return int(self.users([_one("user_id", user_id)])[0])
 
     def users(self, user_ids) -> np.ndarray:
         """Rows of R of several users' ids."""
@@ -264,7 +266,7 @@ class Ratings:
 
     def item(self, item_id) -> int:
         """Column of R of an item's id or title. Raises LookupError if there is none, or several."""
-        return int(self.items([_one(item_id)])[0])
+        return int(self.items([_one("item_id", item_id)])[0])
 
     def items(self, item_ids) -> np.ndarray:
         """Columns of R of several items' ids or titles."""
@@ -296,18 +298,21 @@ class Ratings:
         >>> grown.user("b"), grown.user("a")
         (0, 1)
         """
-        R, new = check_ratings(R), np.empty(len(item_ids), object)
-        new[:] = list(map(str, item_ids)) if titles is None else titles
-        users, items = (
-            np.array([*old.tolist(), *more], old.dtype if old.dtype == object else None)
-            for old, more in ((self.user_ids, user_ids), (self.item_ids, item_ids))
+        R, user_ids, item_ids = (
+            check_ratings(R),
+            _listed("user", user_ids),
+            _listed("item", item_ids),
         )
+        titles = list(map(str, item_ids)) if titles is None else titles
+        if isinstance(titles, str) or np.shape(titles) != (len(item_ids),):
+            raise ValueError(f"titles must be those of the {len(item_ids)} new item_ids, a list")
+        users, items = _grown(self.user_ids, user_ids), _grown(self.item_ids, item_ids)
         if R.shape != (len(users), len(items)):
             ids = f"{len(users)} user_ids and {len(items)} item_ids"
             raise ValueError(
                 f"R is {R.shape[0]} × {R.shape[1]} but there are {ids}; name the new ones"
             )
-        names = np.concatenate([self.titles, new])
+        names = np.concatenate([self.titles, np.array(titles, object)])
         changes = {"user_ids": users, "item_ids": items, "titles": names}
         changes["scale"] = min(self.scale[0], R.data.min()), max(self.scale[1], R.data.max())
         return replace(self, R=R, table=_to_table(R, users, items), **changes)
@@ -316,17 +321,41 @@ class Ratings:
         """A matrix like R as a table of user_id, item_id and rating, user by user."""
         R = check_ratings(R)
         if R.shape != self.R.shape:
-            raise ValueError(f"the matrix is {R.shape} but R {self.R.shape}")
+            raise ValueError(f"R has shape {R.shape}, but that of these ratings {self.R.shape}")
         return _to_table(R, self.user_ids, self.item_ids)
 
 
-def _one(key):
+def _one(name, key):
     """One id; TypeError for a list of them."""
-    if isinstance(key, (list, tuple, np.ndarray, pd.Series)):
-        raise TypeError(
-            f"this takes one id, got {type(key).__name__}; for several use users or items"
-        )
+    if isinstance(key, (*SEVERAL, np.ndarray, pd.Series)):
+        what = f"one id, got {type(key).__name__}; for several use {name[:4]}s"
+        raise TypeError(f"{name} must be {what}")
     return key
+
+
+def _listed(name, keys):
+    """Several ids as a list, or TypeError."""
+    if isinstance(keys, str) or not np.iterable(keys):
+        raise TypeError(f"{name}s must be a list of ids, got {keys!r}")
+    return list(keys)
+
+
+def _grown(ids, new):
+    """Ids, and new ones: of the type of both, or objects."""
+    new = pd.Index([one.item() if isinstance(one, np.number) else one for one in new])
+    return np.asarray(pd.Index(ids).append(new)) if len(new) else ids
+
+
+def _in_order(about, ids, name):
+    """What is known of users or of items, in the order of their ids."""
+    if not isinstance(about, pd.DataFrame):
+        raise TypeError(f"{name} must be a pandas DataFrame, got {type(about).__name__}")
+    if about.index.equals(pd.Index(ids)):
+        return about
+    named = f"{name[:4]}_id" in about.columns  # so that the index is not that of ids
+    if named or not about.index.is_unique or not about.index.isin(ids).any():
+        raise ValueError(f"{name} must be indexed by id, each once; see DataFrame.set_index")
+    return about.reindex(ids)
 
 
 def _column(table, name):
@@ -342,7 +371,9 @@ def _column(table, name):
 def _read_columns(table, names):
     """The columns needed, under our names and checked, in a new table."""
     columns = {
-        key: pd.Series(1.0, index=table.index) if name is None else _column(table, name)
+        key: pd.Series(1.0, index=table.index)
+        if key == "rating" and name is None
+        else _column(table, name)
         for key, name in names.items()
     }
     if not pd.api.types.is_any_real_numeric_dtype(columns["rating"]):
@@ -354,6 +385,8 @@ def _read_columns(table, names):
     for key in ("user_id", "item_id"):
         if columns[key].isna().any():
             raise ValueError(f"{names[key]} is missing in {columns[key].isna().sum()} rows")
+        if columns[key].dtype == object and columns[key].map(_holds_several).any():
+            raise TypeError(f"{names[key]} must hold one id in each row, such as a number or text")
     if "timestamp" in columns:
         when = columns["timestamp"]
         is_time = pd.api.types.is_any_real_numeric_dtype(when)
@@ -368,6 +401,10 @@ def _read_columns(table, names):
     if not len(table):
         raise ValueError("the table holds no ratings")
     return pd.DataFrame(columns).reset_index(drop=True)
+
+
+def _holds_several(one):
+    return isinstance(one, (*SEVERAL, np.ndarray, slice))
 
 
 def _drop_duplicates(table, on_duplicate):
@@ -413,13 +450,15 @@ def _to_table(R, user_ids, item_ids):
 
 def _positions(wanted, ids, titles, name):
     """Positions of ids or titles, or LookupError."""
-    if isinstance(wanted, str):
-        raise TypeError(f"{name}s must be a list of ids, got the text {wanted!r}")
-    wanted = pd.Index(list(wanted))
-    found = pd.Index(ids).get_indexer(wanted)
+    wanted = pd.Index(_listed(name, wanted))
+    try:
+        found = pd.Index(ids).get_indexer(wanted)
+    except TypeError as error:  # of what has no hash
+        raise TypeError(f"{name}s must be a list of ids, got one of several lists") from error
     for k in np.flatnonzero(found < 0):
         key = wanted[k].item() if isinstance(wanted[k], np.generic) else wanted[k]
-        same = [] if titles is None else np.flatnonzero(titles == key)
+        known = titles is not None and isinstance(key, str)
+        same = np.flatnonzero(titles == key) if known else []
         if len(same) > 1:
             several = ", ".join(repr(one) for one in ids[same].tolist())
             raise LookupError(f"{len(same)} {name}s are called {key!r}: choose from ids {several}")
@@ -488,6 +527,16 @@ def check_ratings(R, name: str = "R", dtype=None, *, empty: bool = False) -> sp.
     return cast
 
 
+def check_table(ratings, *, timed: bool = False) -> None:
+    """Raise TypeError unless these are `Ratings`, and ValueError if they have no timestamps."""
+    if not isinstance(ratings, Ratings):
+        advice = "make them of a table with Ratings.from_table or, after an update, of its R with "
+        what = f"got {type(ratings).__name__}; {advice}ratings.with_matrix(R)"
+        raise TypeError(f"ratings must be Ratings, {what}")
+    if timed and "timestamp" not in ratings.table:
+        raise ValueError("these ratings have no timestamps; name them: from_table(timestamp=…)")
+
+
 def check_rows(R, name: str = "R") -> sp.csr_array:
     """Return R as canonical CSR of floats, like `check_ratings`, at a cost that is the row's.
 
@@ -514,9 +563,26 @@ def check_held_out(R_test, R, name) -> sp.csr_array:
     return R_test
 
 
+def check_rng(rng) -> np.random.Generator:
+    """Return the generator that a seed makes, or the one that is given, or raise as NumPy does."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        what = f"a whole number from 0, a numpy.random.Generator or None, got {reprlib.repr(rng)}"
+        raise type(error)(f"rng must be {what}") from error
+
+
+def check_array(name: str, values) -> np.ndarray:
+    """Return `values` as an array, or raise ValueError if their rows are of several lengths."""
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array, but its rows are not equally long") from error
+
+
 def check_positions(name: str, values, size: int) -> np.ndarray:
     """Return distinct positions under `size`, or raise IndexError, TypeError or ValueError."""
-    positions = np.atleast_1d(np.asarray(values))
+    positions = np.atleast_1d(check_array(name, values))
     if positions.ndim == 1 and not len(positions):
         return np.empty(0, np.intp)
     if positions.ndim != 1 or positions.dtype.kind not in "iu":
@@ -545,7 +611,8 @@ def check_position(name: str, value, size: int) -> int:
 
 def check_row(name: str, values, ratings, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Return positions, as `check_positions`, and as many finite ratings; or raise as it does."""
-    positions, ratings = check_positions(name, values, size), np.atleast_1d(np.asarray(ratings))
+    positions = check_positions(name, values, size)
+    ratings = np.atleast_1d(check_array("ratings", ratings))
     if len(ratings) and ratings.dtype.kind not in "iuf":
         raise TypeError(f"ratings must be real numbers, got dtype {ratings.dtype}")
     if ratings.shape != positions.shape:
@@ -558,9 +625,13 @@ def check_row(name: str, values, ratings, size: int) -> tuple[np.ndarray, np.nda
 
 def check_dtype(dtype) -> np.dtype:
     """Return `dtype` if it is float32 or float64, or raise ValueError."""
-    if np.dtype(dtype) not in (np.float32, np.float64):
-        raise ValueError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
-    return np.dtype(dtype)
+    try:
+        known = np.dtype(dtype)
+    except TypeError:
+        known = None
+    if known not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be float32 or float64, got {known or reprlib.repr(dtype)}")
+    return known
 
 
 def check_count(name: str, value, *, low: int | None = 1) -> int:
@@ -573,14 +644,33 @@ def check_count(name: str, value, *, low: int | None = 1) -> int:
     return int(value)
 
 
-def check_number(name: str, value, *, positive: bool = True, why: str = "") -> float:
-    """Return `value` as a finite float above (or at) zero, or raise TypeError or ValueError."""
+def check_number(name: str, value, *, positive: bool | None = True, why: str = "") -> float:
+    """Return `value` as a finite float, or raise TypeError or ValueError.
+
+    It is above zero or, if not `positive`, at least zero or, if that is None, any.
+    """
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, got {reprlib.repr(value)}")
-    if not 0 <= value < np.inf or (positive and value == 0):
-        kind = "positive" if positive else "not negative"
-        raise ValueError(f"{name} must be finite and {kind}, got {reprlib.repr(value)}{why}")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # of a whole number with hundreds of digits
+        number = np.inf
+    right = number >= 0 if positive is False else number > 0 if positive else True
+    if not (right and np.isfinite(number)):
+        kind = {None: "", True: " and positive", False: " and not negative"}[positive]
+        raise ValueError(f"{name} must be finite{kind}, got {reprlib.repr(value)}{why}")
+    return number
+
+
+def check_range(name: str, pair, *, or_equal: bool = False) -> tuple[float, float]:
+    """Return (lowest, highest), or raise ValueError; perhaps the two may be equal."""
+    if isinstance(pair, (tuple, list, np.ndarray)) and np.shape(pair) == (2,):
+        low, high = pair
+        numbers = isinstance(low, Real) and isinstance(high, Real)
+        if numbers and (low < high or (or_equal and low == high)):
+            return low, high
+    what = f"the lowest and the highest rating, as (1, 5), got {reprlib.repr(pair)}"
+    raise ValueError(f"{name} must be {what}")
 
 
 # What a matrix says of its rows
@@ -600,7 +690,7 @@ def count_ratings(R) -> tuple[np.ndarray, np.ndarray]:
     >>> count_ratings(R)
     (array([2, 1], dtype=int32), array([1, 0, 2]))
     """
-    R = check_rows(R)
+    R = check_ratings(R, empty=True)
     return np.diff(R.indptr), np.bincount(R.indices, minlength=R.shape[1])
 
 
@@ -689,7 +779,7 @@ def train_test_split(
     (720, 540, 180)
     """
     R = check_ratings(R)
-    order = np.random.default_rng(rng).permutation(R.nnz)
+    order = check_rng(rng).permutation(R.nnz)
     return _split(R, order[: _share(test_fraction, R.nnz)])
 
 
@@ -735,7 +825,7 @@ def leave_k_out(
         turn[places] = -np.arange(R.nnz)
     else:
         R = check_ratings(R)
-        turn = np.random.default_rng(rng).random(R.nnz)
+        turn = check_rng(rng).random(R.nnz)
     rows, n = rows_of(R), np.diff(R.indptr)
     order = np.lexsort((turn, rows))  # each user's ratings, in the order in which they are taken
     rank = np.empty_like(order)
@@ -743,8 +833,8 @@ def leave_k_out(
     taken = np.minimum(np.rint(k * n), n - 1) if share else np.where(n > k, k, 0)
     test = np.flatnonzero(rank < taken[rows])
     if not len(test):
-        what = f"a share of {k:g}" if share else f"{k}"
-        raise ValueError(f"no user has more than {n.max()} ratings, too few to leave {what} out")
+        what = f"k is {k:g}, which leaves nothing out: no user has more than {n.max()} ratings"
+        raise ValueError(f"{what}; hold out fewer of each, or a larger share")
     return _split(R, test)
 
 
@@ -777,7 +867,7 @@ def k_fold(R, n_folds: int = 5, *, rng=None) -> Iterator[tuple[sp.csr_array, sp.
     R, n_folds = check_ratings(R), check_count("n_folds", n_folds, low=2)
     if n_folds > R.nnz:
         raise ValueError(f"n_folds must be at most the {R.nnz} ratings, got {n_folds}")
-    order = np.random.default_rng(rng).permutation(R.nnz)
+    order = check_rng(rng).permutation(R.nnz)
     return (_split(R, test) for test in np.array_split(order, n_folds))
 
 
@@ -862,9 +952,7 @@ def _share(test_fraction, n_ratings) -> int:
 
 def _places(ratings) -> np.ndarray:
     """Where in `R.data` each row of the table is."""
-    if not isinstance(ratings, Ratings):
-        kind = type(ratings).__name__
-        raise TypeError(f"ratings must be Ratings, which know the order, got {kind}")
+    check_table(ratings)
     users, items = ratings.users(ratings.table["user_id"]), ratings.items(ratings.table["item_id"])
     order = np.lexsort((items, users))
     same = np.array_equal(users[order], rows_of(ratings.R))
@@ -877,9 +965,8 @@ def _places(ratings) -> np.ndarray:
 
 def _places_in_time(ratings) -> np.ndarray:
     """Where in `R.data` each rating is, from the first given to the last."""
+    check_table(ratings, timed=True)
     places = _places(ratings)
-    if "timestamp" not in ratings.table:
-        raise ValueError("these ratings have no timestamps; name them: from_table(timestamp=…)")
     return places[np.argsort(ratings.table["timestamp"].to_numpy(), kind="stable")]
 
 
@@ -929,7 +1016,7 @@ def make_low_rank_ratings(n_users=60, n_items=40, rank=3, *, density=0.3, noise=
     n_ratings = round(check_number("density", density) * n * m)
     if not 0 < n_ratings <= n * m:
         raise ValueError(f"density must give 1 to {n * m} ratings, got {density}")
-    rng, noise = np.random.default_rng(rng), check_number("noise", noise, positive=False)
+    rng, noise = check_rng(rng), check_number("noise", noise, positive=False)
     U, V = (rng.normal(size=(size, f)) / f**0.25 for size in (n, m))
     rows, columns = np.divmod(_draw_places(n * m, n_ratings, rng), m)
     ratings = np.einsum("kf,kf->k", U[rows], V[columns]) + noise * rng.normal(size=n_ratings)

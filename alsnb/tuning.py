@@ -8,7 +8,6 @@ from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
 from dataclasses import fields
 from itertools import product
-from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,7 @@ from tqdm import tqdm
 from .metrics import calculate_rmse, check_clip, evaluate_lists
 from .model import ALS
 from .parallel import count_cores
-from .ratings import check_count, check_dtype, check_held_out, check_ratings
+from .ratings import check_count, check_dtype, check_held_out, check_ratings, check_rng
 
 FEATURES = ("user_features", "item_features")
 METRICS = "rmse", "ndcg"  # of which less is better, and more
@@ -123,9 +122,10 @@ def grid_search(
     if metric == "rmse" and any((settings | one).get("confidence") for one in configurations):
         raise ValueError("with confidence there are no stars to predict; pass metric='ndcg'")
     if sample is not None and check_count("sample", sample) < len(configurations):
-        chosen = np.random.default_rng(rng).choice(len(configurations), sample, replace=False)
+        chosen = check_rng(rng).choice(len(configurations), sample, replace=False)
         configurations = [configurations[k] for k in sorted(chosen)]
-    counts = [n_iterations] if isinstance(n_iterations, Real) else [*n_iterations]
+    several = np.iterable(n_iterations) and not isinstance(n_iterations, str)
+    counts = [*n_iterations] if several else [n_iterations]
     counts = sorted({check_count("n_iterations", one) for one in counts})
     if not counts:
         raise ValueError("n_iterations must be a number, or several of them, got none")
@@ -179,13 +179,17 @@ def best_settings(found: pd.DataFrame) -> dict:
     >>> best_settings(found.assign(validation_rmse=[0.95, 0.93]))
     {'lambda_reg': 3, 'n_iterations': 20}
     """
-    metric = next(one for one in METRICS if f"validation_{one}" in found)
+    known = isinstance(found, pd.DataFrame)
+    metric = next((one for one in METRICS if known and f"validation_{one}" in found), None)
+    if metric is None:
+        what = " or ".join(f"validation_{one}" for one in METRICS)
+        raise ValueError(f"found must be a table of grid_search, with a column {what}")
     scores = found[f"validation_{metric}"]
     if not scores.notna().any():
-        raise ValueError("no fit has a validation error; the column error says why")
-    row = scores.idxmin() if metric == "rmse" else scores.idxmax()
+        raise ValueError("found has no fit with a validation error; its column error says why")
+    row = np.nanargmin(scores if metric == "rmse" else -scores)
     results = {"train_rmse", scores.name, "seconds", "error"}
-    best = {name: found.loc[row, name] for name in found if name not in results}
+    best = {name: found[name].iloc[row] for name in found if name not in results}
     return {name: v.item() if isinstance(v, np.generic) else v for name, v in best.items()}
 
 
@@ -267,6 +271,8 @@ def cross_validate(
     options = {name: value for name, value in settings.items() if name not in names}
     if als.confidence is not None:
         raise ValueError("with confidence there are no stars to predict; use evaluate_lists")
+    if not np.iterable(folds):
+        raise TypeError(f"folds must be pairs (R_train, R_test), got {type(folds).__name__}")
     rows = []
     for fold in folds:
         if not isinstance(fold, (tuple, list)) or len(fold) != 2:
@@ -289,9 +295,14 @@ def cross_validate(
 
 def _combine(grid, settings):
     """All combinations of a grid, each a dict; or TypeError or ValueError."""
+    if not isinstance(grid, Mapping):
+        raise TypeError(f"grid must map settings to lists of values, got {type(grid).__name__}")
     known = {field.name for field in fields(ALS)} | {"rng", "dtype"}
-    if wrong := sorted({*grid, *settings} - known - {*FEATURES} | {*grid} & {*settings, *FEATURES}):
-        raise ValueError(f"{', '.join(wrong)}: not a setting of ALS, or given twice")
+    if wrong := sorted(
+        map(str, {*grid, *settings} - known - {*FEATURES} | {*grid} & {*settings, *FEATURES})
+    ):
+        names = ", ".join(wrong)
+        raise ValueError(f"grid and settings: {names} is no setting of ALS, or given twice")
     for name, values in grid.items():
         if isinstance(values, str) or not isinstance(values, Iterable):
             raise TypeError(f"the grid's {name} must be a list of values, got {values!r}")

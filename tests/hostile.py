@@ -282,7 +282,7 @@ def apply(call, given):
 
 
 def works(call, given, expected):
-    """The call of `given` (by name, or in order) returns what is expected, and what it is given stays as it is."""
+    """The call of `given`, by name or in order, returns what is expected, and changes nothing."""
     before = state(given)
     result = apply(call, given)
     assert_same(result, expected)

@@ -88,13 +88,6 @@ def test_memory_does_not_grow_with_factors_or_shape(monkeypatch):
     assert peak < 5e6
 
 
-def test_residuals_are_in_row_order_whatever_the_format():
-    mask, values, R, U, V = random_problem(2, 6, 5, 2)
-    expected = (values - U @ V.T)[mask]
-    for other in (R.tocsc(), R.tocoo(), sp.csr_matrix(R), R[:, ::-1][:, ::-1]):
-        np.testing.assert_allclose(alsnb.calculate_residuals(other, U, V), expected, rtol=1e-12)
-
-
 def test_float32_stays_and_is_close():
     _, _, R, U, V = random_problem(4, 30, 20, 5)
     single = R.astype(np.float32), U.astype(np.float32), V.astype(np.float32)
@@ -124,56 +117,6 @@ def test_clip_by_hand():
     assert alsnb.calculate_residuals(R, U, V, clip=[-np.inf, 5]).tolist() == [1, -1, 0]
     single = (X.astype(np.float32) for X in (R, U, V))
     assert alsnb.calculate_residuals(*single, clip=(1, 5)).dtype == np.float32
-
-
-@pytest.mark.parametrize(
-    "clip", [(5, 1), (3, 3), 3, (1,), (1, 2, 3), "15", ("1", "5"), (np.nan, 5), (None, 5), {}]
-)
-@pytest.mark.parametrize("metric", [alsnb.calculate_rmse, alsnb.calculate_mae])
-def test_scales_that_are_none(metric, clip):
-    _, _, R, U, V = random_problem(3, 6, 4, 2)
-    with pytest.raises(ValueError, match="clip must be the lowest and the highest rating"):
-        metric(R, U, V, clip=clip)
-
-
-METRICS = [alsnb.calculate_residuals, alsnb.calculate_rmse, alsnb.calculate_mae]
-METRICS.append(lambda R, U, V: alsnb.calculate_objective(R, U, V, 0.1))
-
-
-@pytest.mark.parametrize("metric", METRICS)
-def test_factors_that_do_not_fit(metric):
-    _, _, R, U, V = random_problem(3, 6, 4, 2)
-    with pytest.raises(ValueError, match=r"4 × 6 but U has 6 rows and V has 4; did you transpose"):
-        metric(R.T, U, V)
-    with pytest.raises(ValueError, match="U has 5 rows and V has 4; were they fitted to another R"):
-        metric(R, U[:5], V)
-    with pytest.raises(ValueError, match=r"as many columns, got shapes \(6, 2\) and \(4, 1\)"):
-        metric(R, U, V[:, :1])
-    with pytest.raises(TypeError, match="R must be a two-dimensional SciPy sparse matrix"):
-        metric(R.toarray(), U, V)
-    for dtype in (str, complex, object):
-        with pytest.raises(TypeError, match="U and V must hold real numbers, got dtypes"):
-            metric(R, U.astype(dtype), V)
-
-
-@pytest.mark.parametrize("metric", METRICS)
-def test_ratings_themselves_are_taken(metric):
-    table = pd.DataFrame({"user_id": [3, 1, 3], "item_id": [7, 7, 9], "rating": [4.0, 0, 1]})
-    ratings, (U, V) = (
-        alsnb.Ratings.from_table(table),
-        np.random.default_rng(0).normal(size=(2, 2, 2)),
-    )
-    np.testing.assert_array_equal(metric(ratings, U, V), metric(ratings.R, U, V))
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [((-1,), "lambda_reg must be finite and not negative"), ((1, -1), "reg_exponent must be fin")],
-)
-def test_penalties_that_cannot_be(settings, message):
-    _, _, R, U, V = random_problem(3, 6, 4, 2)
-    with pytest.raises(ValueError, match=message):
-        alsnb.calculate_objective(R, U, V, *settings)
 
 
 # Lists, against loops that follow the definitions
@@ -435,52 +378,3 @@ def test_functions_are_called_in_order_by_one_thread(monkeypatch):
     alsnb.evaluate_lists(drawn, R_train, R_test)
     assert len(threads) == 1
     assert calls == np.flatnonzero(np.diff(R_test.indptr)).tolist()
-
-
-# What is refused
-
-PAIR = np.ones((2, 1)), np.ones((3, 1))
-TRAINED = sp.csr_array([[1.0, 0, 0], [0, 1, 0]])
-TESTED = sp.csr_array([[0.0, 1, 0], [0, 0, 1]])
-BAD = np.arange(6.0).reshape(2, 3)
-
-
-def with_one(value):
-    scores = BAD.copy()
-    scores[1, 2] = value
-    return scores
-
-
-@pytest.mark.parametrize(
-    ("wrong", "error", "message"),
-    [
-        ({"scores": None}, TypeError, "a model with U and V, a pair .* of users, got NoneType"),
-        ({"scores": alsnb.ALS()}, TypeError, "or a function of users, got ALS"),
-        ({"scores": sp.csr_array(BAD)}, TypeError, "or a function of users, got csr_array"),
-        ({"scores": BAD.astype(str)}, TypeError, "or a function of users, got ndarray"),
-        ({"scores": np.ones(2)}, ValueError, r"shape \(3,\) or \(2, 3\), to fit .*, got \(2,\)"),
-        ({"scores": BAD.T}, ValueError, r"to fit R_train, got \(3, 2\)"),
-        ({"scores": PAIR[::-1]}, ValueError, "R is 2 × 3 but U has 3 .*; did you transpose R"),
-        ({"scores": (1, 2)}, ValueError, "U and V need as many columns"),
-        ({"scores": lambda users: BAD[:1]}, ValueError, r"numbers of shape \(2, 3\), a row for"),
-        ({"scores": lambda users: BAD[0]}, ValueError, r"a row for each user, got \(3,\)"),
-        ({"scores": lambda users: BAD.astype(str)}, ValueError, "must return real numbers of"),
-        ({"scores": with_one(np.nan)}, ValueError, "scores of user 1 hold NaN or ∞; only −∞, not"),
-        ({"scores": with_one(np.inf)}, ValueError, "scores of user 1 hold NaN or ∞"),
-        ({"scores": lambda users: with_one(np.nan)[users]}, ValueError, "scores of user 1 hold"),
-        ({"scores": (PAIR[0] * 1e200, PAIR[1] * 1e200)}, ValueError, "scores of user 0 hold NaN"),
-        ({"R_train": TRAINED.toarray()}, TypeError, "R_train must be a two-dimensional SciPy"),
-        ({"R_test": TESTED.toarray()}, TypeError, "R_test must be a two-dimensional SciPy"),
-        ({"R_test": TESTED[:1]}, ValueError, r"R_test has shape \(1, 3\) but R has \(2, 3\)"),
-        ({"R_test": sp.csr_array((2, 3))}, ValueError, r"R_test \(2 × 3\) holds no ratings"),
-        ({"R_test": TRAINED}, ValueError, "R_test is not held out: 2 of its 2 ratings are train"),
-        ({"k": 0}, ValueError, "k must be at least 1, got 0"),
-        ({"k": 2.5}, TypeError, "k must be a whole number, got 2.5"),
-        ({"candidates": [3]}, IndexError, "candidates holds 3, but positions"),
-        ({"candidates": []}, ValueError, "candidates hold no item, so that there is nothing to"),
-    ],
-)
-def test_lists_that_cannot_be_scored(wrong, error, message):
-    with pytest.raises(error, match=message) as caught:
-        alsnb.evaluate_lists(**{"scores": PAIR, "R_train": TRAINED, "R_test": TESTED} | wrong)
-    assert "\n" not in str(caught.value)

@@ -128,9 +128,3 @@ def test_ids_and_times_beyond_32_bits(tmp_path):
     assert data.item_ids.tolist() == [2, 3_000_000_000]
     assert data.titles.tolist() == ["Early", "Late"]
     assert data.table["timestamp"].tolist() == [4_102_444_800, 1]
-
-
-@pytest.mark.parametrize("name", ["100K", "", "20m", None, ["100k"]])
-def test_unknown_name_is_answered_by_the_known_ones(name):
-    with pytest.raises(ValueError, match=r"there is no MovieLens .*100k, 1m, 25m, 32m, latest-sm"):
-        alsnb.load_movielens(name)

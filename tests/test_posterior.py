@@ -297,7 +297,7 @@ DENSE = np.ones((40, 30))
         ({"executor": "gpu"}, ValueError, "executor must be 'threads'"),
         ({"n_workers": 0}, ValueError, "n_workers must be at least 1"),
         ({"dtype": int}, ValueError, "dtype must be float32 or float64"),
-        ({"rng": -1}, ValueError, "non-negative"),
+        ({"rng": -1}, ValueError, "rng must be a whole number from 0"),
     ],
 )
 def test_samplers_that_cannot_be(bad, error, message):

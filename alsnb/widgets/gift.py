@@ -9,6 +9,7 @@ import numpy as np
 from ..als import ALS
 from ..metrics import calculate_residuals
 from ..plotting import GREEN, ORANGE
+from ..ratings import check_rng
 from .base import Widget, choice
 from .picture import INK, Picture
 
@@ -96,7 +97,7 @@ def make_gifts(squared_errors, size: int, n_repeats: int = 200, rng=0) -> Gifts:
     >>> print(f"{gifts.by_test[0].mean():+.1f}, of 50: {gifts.by_test[-1].mean():+.1f}")
     -0.0, of 50: -0.3
     """
-    E, rng = np.asarray(squared_errors, np.float32), np.random.default_rng(rng)
+    E, rng = np.asarray(squared_errors, np.float32), check_rng(rng)
     n_models, n_ratings = E.shape
     true = np.sqrt(E.mean(axis=1, dtype=float))
     test, validation = (

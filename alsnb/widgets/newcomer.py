@@ -11,7 +11,7 @@ import numpy as np
 
 from ..model import Factorization, top_items
 from ..plotting import BLUE, ORANGE, PURPLE, place_labels, short_title
-from ..ratings import Ratings, check_positions, count_ratings
+from ..ratings import Ratings, check_positions, check_table, count_ratings
 from .base import Widget, choice
 from .picture import INK, Picture
 
@@ -168,8 +168,7 @@ class Newcomer(Widget):
 
     def __init__(self, model: Factorization, ratings: Ratings, movies: Sequence[int],
                  genres: Mapping[str, int]):  # fmt: skip
-        if not isinstance(ratings, Ratings):
-            raise TypeError(f"ratings must be Ratings, got {type(ratings).__name__}")
+        check_table(ratings)
         link = model.link("users")
         if link is None or link.rated is None or link.given is None:
             raise ValueError("the model must have implicit_features and user_features")

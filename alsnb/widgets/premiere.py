@@ -8,7 +8,7 @@ import numpy as np
 
 from ..model import Factorization
 from ..plotting import BLUE, PURPLE
-from ..ratings import Ratings, check_positions, count_ratings
+from ..ratings import Ratings, check_positions, check_table, count_ratings
 from .base import Widget, ipw, slider
 from .picture import INK, Picture
 
@@ -135,8 +135,7 @@ class Premiere(Widget):
     """
 
     def __init__(self, model: Factorization, ratings: Ratings, raters=None):
-        if not isinstance(ratings, Ratings):
-            raise TypeError(f"ratings must be Ratings, got {type(ratings).__name__}")
+        check_table(ratings)
         if model.settings is None or not model.settings.bias:
             raise ValueError("the model has no biases, which are what brings a premiere on lists")
         self._model = model

@@ -19,6 +19,7 @@ from ..ratings import (
     check_position,
     check_positions,
     check_row,
+    check_table,
     count_ratings,
     damped_means,
 )
@@ -244,9 +245,7 @@ class RatingWidget(Widget):
         stars: Sequence[float] | None = None,
         candidates=None,
     ):
-        if not isinstance(ratings, Ratings):
-            kind = type(ratings).__name__
-            raise TypeError(f"ratings must be Ratings, which know titles and scale, got {kind}")
+        check_table(ratings)
         if ratings.R.shape != (len(model.U), len(model.V)):
             raise ValueError(f"{ratings!r} does not fit the model: {model!r}")
         self._about, self._titles, self._scale = ratings, ratings.titles.tolist(), ratings.scale

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..metrics import root_mean_square
 from ..plotting import ORANGE
-from ..ratings import Ratings, count_ratings, damped_means, train_test_split
+from ..ratings import Ratings, check_table, count_ratings, damped_means, train_test_split
 from .base import Widget, choice
 from .picture import INK, Picture
 
@@ -138,6 +138,7 @@ class ShrinkIt(Widget):
     """
 
     def __init__(self, ratings: Ratings):
+        check_table(ratings)
         self._ratings = ratings
         self._counts = count_ratings(ratings.R)[1]
         self._means = damped_means(ratings.R, 0)

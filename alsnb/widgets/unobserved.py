@@ -11,7 +11,7 @@ import numpy as np
 from ..metrics import evaluate_lists
 from ..model import Factorization
 from ..plotting import BLUE, GREEN, ORANGE, short_title
-from ..ratings import Ratings, check_held_out, check_ratings, count_ratings, rated_by
+from ..ratings import Ratings, check_held_out, check_ratings, check_table, count_ratings, rated_by
 from .base import Widget, choice
 from .picture import INK, Picture
 
@@ -251,8 +251,7 @@ class Unobserved(Widget):
         *,
         start: float | None = None,
     ):
-        if not isinstance(ratings, Ratings):
-            raise TypeError(f"ratings must be Ratings, got {type(ratings).__name__}")
+        check_table(ratings)
         R_train = check_ratings(R_train, "R_train")
         R_test = check_held_out(R_test, R_train, "R_test")
         if R_train.shape != ratings.R.shape:
