@@ -85,7 +85,7 @@ def features_of(variant, side, n_rows, seed=0):
     if side == "users":
         likes = np.array(["war", None, "love|war", "love", "art | war"], dtype=object)
         return pd.DataFrame({"age": 20 + 7 * k % 41, "likes": likes[k % 5]})
-    return sp.random_array((n_rows, 4), density=0.7, rng=rng, format="csr")
+    return sp.csr_array(rng.random((n_rows, 4)) * (rng.random((n_rows, 4)) < 0.7))
 
 
 class Start(np.random.Generator):

@@ -376,7 +376,7 @@ def test_few_samples_and_draws():
 def quick(**options):
     """A few sweeps of two chains, with everything."""
     table = pd.DataFrame({"age": 20 + 7 * np.arange(40) % 41, "job": 20 * ["a", "b"]})
-    matrix = sp.random_array((30, 4), density=0.5, rng=np.random.default_rng(0))
+    matrix = sp.csr_array(np.random.default_rng(0).integers(0, 2, (30, 4)) / 2)
     features = {"implicit_features": True, "user_features": table, "item_features": matrix}
     few = {"n_samples": 3, "burn_in": 1, "n_chains": 2, "n_draws": 9, "pairs": SMALL, "rng": 7}
     with untouched(SMALL, matrix):

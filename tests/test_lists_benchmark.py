@@ -92,7 +92,7 @@ def test_the_table_of_lists_is_that_of_the_document(scripts, scores):
 def test_every_solver_is_timed_and_lowers_the_objective(scripts, solvers):
     _, module = scripts
     runs = solvers.groupby(["f", "solver"], sort=False)
-    assert [*runs.groups] == [(f, name) for f in module.FACTORS for name in module.RUNS]
+    assert [run for run, _ in runs] == [(f, name) for f in module.FACTORS for name in module.RUNS]
     for (_, name), run in runs:
         assert run["iteration"].tolist() == [*range(1, module.ITERATIONS[name] + 1)]
         assert (run["seconds"].diff().iloc[1:] > 0).all()
