@@ -195,9 +195,10 @@ def locate(name: str, source: str | os.PathLike | None = None, *, verify: bool =
         try:
             return obtain()
         except (OSError, ValueError) as error:
-            # An error of files, not of the network; pooch's own PermissionError has no number.
-            unwritable |= isinstance(error, PermissionError) or bool(getattr(error, "errno", 0))
             reason = str(error).split("(Caused by ")[-1]  # what stands before it only names the URL
+            # An error of files has a number, one of the network none; nor has pooch's, or pip's.
+            unwritable |= isinstance(error, PermissionError) or "No space left" in reason
+            unwritable |= getattr(error, "errno", None) is not None
             failures.append(f"  {label}: {textwrap.shorten(reason, 240, placeholder=' …')}")
     remedy = f"{cache_folder()} cannot be written to: set ALSNB_CACHE to a folder that can. Or d"
     raise DatasetError(
@@ -263,7 +264,7 @@ def _download(url: str, file: str, downloader=None) -> Path:
 def _download_wheel(url, output_file, _pooch) -> None:
     requirement = "==".join(url.split("-")[:2])
     options = ["--quiet", "--no-input", "--no-deps", "--only-binary=:all:"]
-    options += ["--retries=1", f"--timeout={WEB_TIMEOUT[1]}"]
+    options += ["--disable-pip-version-check", "--retries=1", "--timeout=5"]  # silence has an end
     with tempfile.TemporaryDirectory(dir=Path(output_file).parent) as folder:
         command = [sys.executable, "-m", "pip", "download", *options, requirement]
         run = {"cwd": folder, "stdin": subprocess.DEVNULL, "capture_output": True, "text": True}

