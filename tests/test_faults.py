@@ -222,6 +222,7 @@ def test_interrupt_leaves_no_file(web, cache, monkeypatch):
 FETCH = """
 import sys, alsnb.movielens as module
 module.GROUPLENS, module.SHA256["ml-100k.zip"] = sys.argv[1:]
+module.WEB_TIMEOUT = 60, 60  # the other may start late
 print(module.load_movielens(), module.__file__)
 """
 
