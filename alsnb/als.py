@@ -14,7 +14,7 @@ import numpy as np
 from .features import Link, check_features
 from .metrics import calculate_rmse, residuals_of, root_mean_square
 from .model import ALS, SIDES, Factorization
-from .parallel import EXECUTORS, count_cores, open_executor
+from .parallel import EXECUTORS, open_executor
 from .ratings import (
     check_count,
     check_dtype,
@@ -24,6 +24,7 @@ from .ratings import (
     check_rng,
     count_ratings,
 )
+from .timing import count_cores
 
 
 class DivergenceError(ValueError):

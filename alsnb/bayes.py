@@ -20,7 +20,6 @@ import pandas as pd
 import scipy.sparse as sp
 from scipy.linalg import eigh, solve_triangular
 from scipy.special import ndtri
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from .als import DivergenceError, check_executor, start_model
@@ -40,6 +39,7 @@ from .ratings import (
     rows_of,
 )
 from .ridge import Equation, solve_rows
+from .timing import one_blas_thread
 
 WHICH = ("mean", "lower", "thompson")
 DIRECT = 1000  # with so many rows or columns at most, links are solved for directly
@@ -47,8 +47,6 @@ MEAN_WEIGHT = 2.0  # β₀: the mean of a side's rows is N(0, (β₀ P)⁻¹), t
 STRENGTH = 1.0, 1e-3  # shape and rate of β's Gamma prior; of each part of a link
 PRECISION = 0.5, 0.5  # the same of α
 _BLOCK = 2**16  # scores at a time, in recommendations to many: they stay in a core's cache
-# BLAS may have threads of its own, from which products as small as these gain nothing.
-_one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,7 +265,7 @@ class Posterior:
         mean, std = self.predict(users, items, clip=clip)
         return interval(mean, std, self.noise, level)
 
-    @_one_thread
+    @one_blas_thread()
     def recommend(
         self,
         users,
@@ -343,7 +341,7 @@ class Posterior:
             return items[0][found], scores[0][found]
         return items, scores
 
-    @_one_thread
+    @one_blas_thread()
     def fold_in(self, ratings, *, features=None, rng=None) -> Posterior:
         """The posterior of newcomers, whose factors are drawn once for each draw.
 
@@ -787,7 +785,7 @@ def _ratio(x, y):
     return np.divide(x, y, out=np.zeros_like(x), where=y > 0)
 
 
-@_one_thread
+@one_blas_thread()
 @np.errstate(over="ignore", invalid="ignore")  # what overflows is an error
 def most_informative_items(
     model: Factorization | Posterior, n_items: int = 5, *, items=(), candidates=None

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from .ratings import (
     check_array,
@@ -21,7 +20,7 @@ from .ratings import (
     count_ratings,
     rows_of,
 )
-from .timing import count_cores
+from .timing import count_cores, one_blas_thread
 
 _CHUNK = 2**17  # numbers gathered at a time: they stay in cache, and memory does not grow with R
 _BLOCK = 2**20  # scores that a thread makes at a time: 4 or 8 MB
@@ -324,7 +323,7 @@ def list_in_blocks(list_block, users, n_items, n_workers=None) -> tuple[np.ndarr
     n_workers = count_cores() if n_workers is None else check_count("n_workers", n_workers)
     step = max(1, _BLOCK // n_items)
     blocks = [users[start : start + step] for start in range(0, max(1, len(users)), step)]
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_workers) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(n_workers) as pool:
         lists = list(pool.map(list_block, blocks))
     return tuple(np.concatenate(part) for part in zip(*lists, strict=True))
 

@@ -20,7 +20,6 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from threadpoolctl import threadpool_limits
 
 from .features import Link, check_features, feature_names, step_link
 from .metrics import check_clip, list_in_blocks, select_top
@@ -40,6 +39,7 @@ from .ratings import (
     rows_of,
 )
 from .ridge import Equation, solve_row, solve_rows
+from .timing import one_blas_thread
 
 SIDES = ("users", "items")
 WHY = "; it is what makes a row with fewer ratings than factors solvable"
@@ -622,7 +622,7 @@ class Factorization:
         """All columns of some rows, whose ratings are checked."""
         with np.errstate(over="ignore", invalid="ignore"):
             new = self.settings is not None and self.settings.confidence and side not in self._kept
-            with threadpool_limits(1, user_api="blas") if new else nullcontext():  # as in the fit
+            with one_blas_thread() if new else nullcontext():  # as in the fit
                 equation = self.equation(side, rows, features)
             one = len(equation) == 1
             Y = equation.Y[rows.indices] if one else equation.Y

@@ -6,15 +6,17 @@ by `solve_rows`, wherever that runs: the bits are the same.
 
 from __future__ import annotations
 
+import builtins
 import json
 import queue
+import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import fields
 from functools import partial
 from itertools import pairwise
@@ -22,10 +24,9 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
-from threadpoolctl import threadpool_limits
 
 from .ridge import Equation, solve_rows
-from .timing import count_cores
+from .timing import count_cores, one_blas_thread
 
 EXECUTORS = ("threads", "serial", "processes", "readable")
 
@@ -91,14 +92,15 @@ def open_executor(executor="threads", n_workers: int | None = None):
         workers = (on_threads if executor == "threads" else on_processes)(n_workers)
     else:
         workers = nullcontext(partial(_solve_here, compiled=executor != "readable"))
-    # BLAS may have threads of its own, from which single rows and small products gain nothing.
-    with threadpool_limits(1, user_api="blas"), workers as solve:
+    with one_blas_thread(), workers as solve:
         yield solve
 
 
 def _solve_here(equation, residuals=False, *, compiled=True):
     X, squares = _blank(equation, residuals)
-    solve_rows(equation, 0, len(equation), X, squares, compiled=compiled)
+    # Ctrl-C waits for the end of a range, so none is long
+    for rows in cut_equation(equation, 1 + len(equation.indices) // 10**6):
+        solve_rows(equation, *rows, X, squares, compiled=compiled)
     return X, squares
 
 
@@ -150,11 +152,13 @@ def on_processes(n_workers: int):
 
     The processes are new ones, with nothing of the caller's script. They leave Ctrl-C to the
     caller, and end with it: they read what to do from a pipe, which closes however the caller ends.
+    A thread starts them and clears up after them, for Ctrl-C only ever reaches the main thread.
     """
     memory = Path("/dev/shm")  # no disk is touched where there is one with room
     roomy = memory.is_dir() and shutil.disk_usage(memory).free > 2**31
-    folder = tempfile.mkdtemp(prefix="alsnb-", dir=memory if roomy else None)
-    processes, idle, files = [], queue.SimpleQueue(), {}
+    folder = Path(memory if roomy else tempfile.gettempdir(), f"alsnb-{secrets.token_hex(8)}")
+    idle, started, over = (queue.SimpleQueue() for _ in range(3))
+    files = {}
 
     def store(name, array, n_rows):
         """Path of a file that holds an array, and what that is mapped to; written if it changed."""
@@ -199,37 +203,48 @@ def on_processes(n_workers: int):
                 "executor='threads', which does without"
             )
         if error := json.loads(answer):
-            raise ValueError(error)
+            name, text = error
+            raise getattr(builtins, name, ValueError)(text)
+
+    def keep():
+        with ExitStack() as stack:
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            stack.callback(files.clear)
+            try:
+                folder.mkdir(mode=0o700)
+                processes = [
+                    stack.enter_context(subprocess.Popen(command, **options))
+                    for _ in range(n_workers)
+                ]
+            except BaseException as error:
+                started.put(error)
+                raise
+            for process in processes:
+                stack.callback(process.stdin.close)  # which ends it; of all before any is awaited
+                idle.put(process)
+            started.put(None)
+            over.get()
 
     code = f"import sys; sys.path[:] = {sys.path!r}; from alsnb.parallel import work; work()"
-    command = [sys.executable, "-W", "ignore", "-c", code, folder]
+    command = [sys.executable, "-W", "ignore", "-c", code, str(folder)]
     options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     options |= {"start_new_session": True}  # which Ctrl-C does not reach; on Windows:
     options |= {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
-    try:
-        with ThreadPoolExecutor(n_workers, thread_name_prefix="alsnb") as pool:
-            try:
-                for _ in range(n_workers):
-                    processes.append(subprocess.Popen(command, **options))
-                    idle.put(processes[-1])
-                yield solve
-            finally:
-                for process in processes:
-                    process.stdin.close()  # which ends it, and removes the folder
-    finally:
-        for process in processes:
-            process.stdin.close()  # again, for Ctrl-C may have kept it from being done
-            process.wait()
-            process.stdout.close()
-        files.clear()
-        shutil.rmtree(folder, ignore_errors=True)
+    with ThreadPoolExecutor(n_workers + 1, thread_name_prefix="alsnb") as pool:
+        try:
+            pool.submit(keep)
+            if error := started.get():
+                raise error
+            yield solve
+        finally:
+            over.put(None)
 
 
 def work() -> None:
     """In a worker process: solve the ranges of rows that come by the pipe, until it closes."""
     answers, sys.stdout = sys.stdout, sys.stderr
     arrays = {}
-    with open_executor("serial"):
+    with open_executor("serial"), suppress(BrokenPipeError):  # if the caller was killed
         for line in sys.stdin:
             paths, n_steps, start, stop = json.loads(line)
             try:
@@ -238,9 +253,9 @@ def work() -> None:
                 given = {name: arrays[path] for name, path in paths.items()}
                 X, squares = given.pop("X"), given.pop("squares", None)
                 solve_rows(Equation(**given, n_steps=n_steps), start, stop, X, squares)
-                error = ""
+                error = None
             except Exception as found:  # the caller's affair
-                error = str(found)
+                error = type(found).__name__, str(found)
             print(json.dumps(error), file=answers, flush=True)
     shutil.rmtree(sys.argv[1], ignore_errors=True)  # the caller may have been killed
 

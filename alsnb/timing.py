@@ -1,4 +1,4 @@
-"""Stopwatches for chapter 04, and the number of cores."""
+"""Stopwatches for chapter 04, the number of cores, and BLAS on one of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from threadpoolctl import get_cached_controller
+
+_lock, _inside = threading.Lock(), {}  # who is in `one_blas_thread`, and how it was before
 
 
 class Laps(dict):
@@ -131,3 +136,46 @@ def noted(function: Callable, notes: list) -> Callable:
 def count_cores() -> int:
     """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def one_blas_thread():
+    """Hold BLAS to one thread; once nobody is in here any more, it has as many as before.
+
+    BLAS may have threads of its own, from which single rows and small products gain nothing. All
+    threads of Python share one BLAS: so whoever leaves early tells the next one how it was before.
+    """
+    me = object()
+    try:
+        with _lock:
+            blas = get_cached_controller().select(user_api="blas")
+            _inside[me] = blas.limit(limits=None)  # a note of what is so, and no limit
+            blas.limit(limits=1)
+        yield
+    except RuntimeError as error:  # "release unlocked lock": Ctrl-C, amid a wait for threads
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
+        raise
+    finally:
+        try:
+            _leave(me)
+        except KeyboardInterrupt:
+            _leave(me)
+            raise
+
+
+def _leave(me):
+    with _lock:
+        inside = [*_inside]
+        if me not in inside:
+            return
+        before, later = _inside[me], inside[inside.index(me) + 1 :]
+        if later:
+            _inside[later[0]] = before
+        else:
+            for library in get_cached_controller().lib_controllers:
+                if hasattr(library, "clear_controlling_thread"):  # or only who came first may
+                    library.clear_controlling_thread(force=True)
+            with before:  # on leaving, all is as it was noted
+                pass
+        del _inside[me]

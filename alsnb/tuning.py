@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import fields
 from itertools import product
+from queue import SimpleQueue
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from .metrics import calculate_rmse, check_clip, evaluate_lists
 from .model import ALS
-from .parallel import count_cores
 from .ratings import check_count, check_dtype, check_held_out, check_ratings, check_rng
+from .timing import count_cores, one_blas_thread
 
 FEATURES = ("user_features", "item_features")
 METRICS = "rmse", "ndcg"  # of which less is better, and more
@@ -131,18 +131,24 @@ def grid_search(
         raise ValueError("n_iterations must be a number, or several of them, got none")
     settings |= {"rng": check_count("rng", rng, low=0), "dtype": check_dtype(dtype).name}
     fit = (R_train, R_validation, counts, metric, check_clip(clip), settings)
-    done = {}
+    done, stopped, ended = {}, [], SimpleQueue()
     with (
-        threadpool_limits(1, user_api="blas"),
+        one_blas_thread(),
         _pool(executor, n_workers) as pool,
         tqdm(total=len(configurations), unit="fit", disable=not verbose) as bar,
     ):
-        futures = {pool.submit(_fit, one, *fit): k for k, one in enumerate(configurations)}
+        futures = {}
         try:
-            for future in as_completed(futures):
+            for k, one in enumerate(configurations):
+                future = pool.submit(_fit, one, *fit, stopped)
+                futures[future] = k
+                future.add_done_callback(ended.put)
+            while len(done) < len(futures):  # as_completed can hang for good after Ctrl-C
+                future = ended.get()
                 done[futures[future]] = future.result()
                 bar.update()
         except BaseException:
+            stopped.append(True)  # fits that run on threads end with their iteration
             for future in futures:
                 future.cancel()
             raise
@@ -312,7 +318,7 @@ def _combine(grid, settings):
     return combinations
 
 
-def _fit(config, R_train, R_validation, counts, metric, clip, settings) -> list[dict]:
+def _fit(config, R_train, R_validation, counts, metric, clip, settings, stopped) -> list[dict]:
     """Fit one combination in one thread; a row for each of the wanted numbers of iterations."""
     rows, start = [], time.perf_counter()
 
@@ -324,6 +330,7 @@ def _fit(config, R_train, R_validation, counts, metric, clip, settings) -> list[
                 score = evaluate_lists((U, V), R_train, R_validation).loc[metric, "value"]
             rows.append({"n_iterations": iteration, f"validation_{metric}": score})
             rows[-1]["seconds"] = time.perf_counter() - start
+        return bool(stopped)
 
     options = settings | config
     how = {name: options.pop(name) for name in ("rng", "dtype", *FEATURES) if name in options}
