@@ -5,6 +5,7 @@ argument must give the same, and bad ones be refused; which these are, its name 
 """
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import hostile
 import numpy as np
@@ -261,8 +262,11 @@ call("count_ratings", (RATED.sum(1), RATED.sum(0)), R=R,
      but="R: nothing, R: no rows, R: no columns")  # fmt: skip
 call("rated_by", ([0, 1, 2], [2, 0, 5]), R=R, user=3, good=[({"user": 2}, ([], []))], but="R: "
      "nothing, R: no columns, R: NaN, R: infinity, R: item beyond, R: item below")  # fmt: skip
-damped = (np.nansum(D, axis=0) + 2 * VALUES.mean()) / (RATED.sum(0) + 2)
-call("damped_means", damped, R=R, damping=2)
+n, sums, mean = RATED.sum(0), np.nansum(D, axis=0), VALUES.mean()
+own = np.where(n > 0, sums / np.maximum(n, 1), mean)
+call("damped_means", (sums + 2 * mean) / (n + 2), R=R, damping=2,
+     good=[({"damping": 0}, own), ({"damping": 1e12}, own * 0 + mean), ({"R": R[:, :1]}, [10 / 3]),
+           ({"R": R[:1]}, [13 / 3, 4, 11 / 3, 4])])  # fmt: skip
 call("train_test_split", split(order()[:2]), R=R, test_fraction=0.25, rng=0,
      bad={"test_fraction": [0, 0.05, 0.99, 1, 20]})  # fmt: skip
 call("leave_k_out", split(last_of_each(1)), R=R, k=1, rng=0, bad={"k": [3, 0.01, -0.5, 10**9]})
@@ -344,6 +348,7 @@ call("calculate_mae", np.mean(abs(ERRORS)), **FACTORS, clip=None,
 norms = [np.maximum(RATED.sum(1 - k), 1) @ (X**2).sum(1) for k, X in enumerate((U, V))]
 call("calculate_objective", np.sum(ERRORS**2) + 2 * sum(norms), **FACTORS, lambda_reg=2,
      reg_exponent=1)  # fmt: skip
+FIRST = lists_by_hand(SCORES, TRAIN, TEST, 1)
 BAD_SCORES = [alsnb.ALS(), SCORES.T, SCORES[:, :2], (U, U), (V, U), (1, 2), (U * 1e200, V * 1e200)]
 BAD_SCORES += [lambda users: SCORES[:1], lambda users: SCORES[0], lambda users: None]
 BAD_SCORES += [lambda users: SCORES[users].astype(str), lambda users: SCORES[users] * np.nan]
@@ -352,8 +357,10 @@ call("evaluate_lists", lists_by_hand(SCORES, TRAIN, TEST, 2), scores=SCORES, R_t
      then=lambda found: found.loc[["precision", "ndcg"], "value"],
      but="scores: booleans, candidates: None, scores: a dimension fewer",
      bad={"scores": BAD_SCORES, "R_test": [R, R_TRAIN], "candidates": [[]]},
-     good=[({"scores": (SCORES, np.eye(4)), "k": 1}, lists_by_hand(SCORES, TRAIN, TEST, 1)),
-           ({"scores": lambda users: SCORES[users]}, lists_by_hand(SCORES, TRAIN, TEST, 2)),
+     good=[({"scores": (SCORES, np.eye(4)), "k": 1}, FIRST),
+           ({"scores": SimpleNamespace(U=SCORES, V=np.eye(4)), "k": 1}, FIRST),
+           ({"scores": lambda users: SCORES[users].tolist(), "k": 1}, FIRST),
+           ({"scores": SCORES[0], "k": 1}, lists_by_hand(SCORES[[0] * 5], TRAIN, TEST, 1)),
            ({"k": 10**9}, lists_by_hand(SCORES, TRAIN, TEST, 1000) * [1e-6, 1])])  # fmt: skip
 
 # Tuning

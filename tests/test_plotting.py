@@ -146,24 +146,11 @@ def test_manners(name):
     before = dict(matplotlib.rcParams)
     ax = plot(*arguments)
     assert plt.get_fignums() == [1] and ax.get_title()
-    if name in (
-        "plot_gantt",
-        "plot_ladder",
-        "plot_explanations",
-        "plot_gaps",
-        "plot_lower_ends",
-    ):  # whose rows are named
+    if name[5:] in "gantt ladder explanations gaps lower_ends".split():  # whose rows are named
         assert ax.get_xlabel() and [tick.get_text() for tick in ax.get_yticklabels()]
-    elif name in ("plot_cross_table", "plot_baselines", "plot_groups", "plot_residuals"):
+    elif name[5:] in "cross_table baselines groups residuals".split():
         assert ax.get_ylabel() and [tick.get_text() for tick in ax.get_xticklabels()]
-    elif name in (
-        "plot_rungs",
-        "plot_protocol",
-        "plot_gifts",
-        "plot_bets",
-        "plot_bell_curves",
-        "plot_scoreboard",
-    ):  # where names stand beside what they name
+    elif name[5:] in "rungs protocol gifts bets bell_curves scoreboard".split():  # named in place
         assert ax.get_xlabel()
     elif ax.axison:  # others have no axes to label
         assert ax.get_xlabel() and ax.get_ylabel()
@@ -175,6 +162,10 @@ def test_manners(name):
 
 def lines(ax):
     return [line.get_xydata() for line in ax.get_lines()]
+
+
+def texts(ax):
+    return [text.get_text() for text in ax.texts]
 
 
 def test_labels_follow_the_ratings():
@@ -285,8 +276,7 @@ def test_history_labels_its_ends():
 def cells(ax):
     """What is written in boxes, by their places (x, y)."""
     places = [np.round(np.subtract(text.get_position(), 0.5), 1).tolist() for text in ax.texts]
-    texts = [text.get_text() for text in ax.texts]
-    return dict(zip(map(tuple, places), texts, strict=True))
+    return dict(zip(map(tuple, places), texts(ax), strict=True))
 
 
 def test_product_puts_each_prediction_where_its_row_and_column_cross():
@@ -373,7 +363,7 @@ def test_errors_by_factors_are_those_of_the_last_iteration():
     assert little.get_xydata().tolist() == [[2, 1.5], [4, 2.0]]
     assert much.get_xydata().tolist() == [[2, 1.0], [4, 1.2]]
     assert little.get_linewidth() < much.get_linewidth() and set(mean.get_ydata()) == {1.1}
-    assert [text.get_text() for text in ax.texts] == [
+    assert texts(ax) == [
         "λ = 0.1", "λ = 10", "the mean", "lowest: λ = 10, f = 2"
     ]  # fmt: skip
     assert lowest.get_xydata().tolist() == [[2, 1.0]]
@@ -383,7 +373,7 @@ def test_errors_by_factors_are_those_of_the_last_iteration():
 
 def test_factor_map_labels_only_what_it_is_told():
     ax = plotting.plot_factor_map(*DRAWINGS["plot_factor_map"])
-    assert [text.get_text() for text in ax.texts] == ["C"]
+    assert texts(ax) == ["C"]
     assert lines(ax)[0].tolist() == np.eye(3, 2).tolist()
 
 
@@ -397,7 +387,7 @@ def test_factor_map_names_its_groups_and_the_ends_of_its_axes():
     for name, colour in (("early", plotting.ORANGE), ("late", plotting.PURPLE)):
         assert dots[f"● {name}"].get_xydata().tolist() == points[groups[name]].tolist()
         assert dots[f"● {name}"].get_color() == colour
-    shown = [text.get_text() for text in ax.texts]
+    shown = texts(ax)
     assert shown[:4] == ["← W", "E →", "← S", "N →"]
     names = ax.texts[4:]
     assert 20 < len(names) < 200 and names[0].get_text().startswith("The Movie")
@@ -529,7 +519,7 @@ def test_bets_are_a_dot_for_each_model():
         np.testing.assert_allclose(bar[:, 0], np.quantile(values, [0.05, 0.95]))
         assert mean.tolist() == [[np.mean(values), base]]
     first, second = draws
-    assert [text.get_text() for text in ax.texts] == [first, "90 % of the dots", second]
+    assert texts(ax) == [first, "90 % of the dots", second]
 
 
 def test_bell_curves_have_their_means_and_equal_areas():
@@ -576,7 +566,7 @@ def test_traces_shade_the_burn_in():
     ax = plotting.plot_traces(chains, burn_in, title)
     assert [line[:, 1].tolist() for line in lines(ax)] == list(chains.values())
     assert ax.patches[0].get_extents().transformed(ax.transData.inverted()).x1 == burn_in
-    assert [text.get_text() for text in ax.texts] == [*chains, "burn-in"]
+    assert texts(ax) == [*chains, "burn-in"]
 
 
 def test_coverage_is_drawn_against_the_diagonal():
@@ -604,7 +594,7 @@ def test_gaps_have_their_errors_and_a_line_at_zero():
     assert [list(line[:, 0]) for line in dots] == [mean for mean, _ in gaps.values()]
     bars = [np.ptp([part[:, 0] for part in one.get_segments()], axis=1) for one in ax.collections]
     assert np.allclose(bars, [2 * np.array(spread) for _, spread in gaps.values()])
-    assert [text.get_text() for text in ax.texts] == list(gaps)
+    assert texts(ax) == list(gaps)
 
 
 def test_drift_has_no_title_that_is_not_so():
@@ -629,7 +619,7 @@ def test_gantt_bars_are_when_who_solved_what():
     spans = sorted((round(b.y0 + 0.4), round(b.x0), round(b.x1)) for b in bars)
     assert spans == [(0, 0, 100), (0, 100, 300), (0, 310, 600), (1, 0, 200), (1, 300, 500)]
     assert lines(ax)[0][:, 0].tolist() == pytest.approx([300, 300])  # where the first is done
-    assert [text.get_text() for text in ax.texts] == ["users", "barrier", "movies"]
+    assert texts(ax) == ["users", "barrier", "movies"]
     plotting.plot_gantt(
         {"movies": [(0, 3, 4)]}, "One", xlabel="hours", scale=2, ax=(own := plt.figure().subplots())
     )
@@ -661,7 +651,7 @@ def test_ladders_that_share_an_axis_have_room_for_both():
 
 
 def test_search_is_drawn_and_its_lowest_ringed():
-    found = FOUND.query("n_factors == 2")
+    found = FOUND.query("n_factors == 2").set_axis([0, 0, 0])  # as of tables put together
     train, validation, ring = lines(plotting.plot_search(found, "lambda_reg", "t"))
     np.testing.assert_array_equal(train, found[["lambda_reg", "train_rmse"]])
     np.testing.assert_array_equal(validation, found[["lambda_reg", "validation_rmse"]])
@@ -746,7 +736,7 @@ def test_protocol_closes_each_fifth_once():
 
 def test_rungs_show_means_folds_and_paired_steps():
     ax = plotting.plot_rungs(SCORES, right=1.0, reference={"a library": 0.95})
-    assert [text.get_text() for text in ax.texts] == [
+    assert texts(ax) == [
         "1.550 →", "0.920", "0.905  (−0.0150 ± 0.0050)", "a library",
         "mean (step ± one\npaired standard error)", "1",
     ]  # fmt: skip
@@ -777,3 +767,178 @@ def test_residuals_have_their_errors():
     np.testing.assert_allclose(np.asarray(bars[0].get_ydata(), float), [0, 0.5], atol=1e-12)
     lengths = [np.ptp(segment[:, 1]) for segment in bars[2][0].get_segments()]
     np.testing.assert_allclose(lengths, [0.4, 0.4])  # ± 2 s.e. of two values ± 0.1
+
+
+# Chapter 07
+
+Y2, STARS = np.array([[0.2, 1.0], [-0.2, 0.7]]), np.array([0.8, 0.4])
+PRIORS = {"zero": np.zeros(2), "Ann": np.array([1.2, -0.1]), "Bob": np.array([-0.5, 0.8])}
+
+
+def test_walks_lead_from_the_prior_mean_to_the_ratings():
+    """Against least squares with more rows, and the exact solution."""
+    ax = plotting.plot_prior_means(Y2, STARS, PRIORS, 0.7, names=("horror", "romance"))
+    *walks, exact = lines(ax)
+    assert np.allclose(exact, np.linalg.solve(Y2, STARS))
+    assert len(walks) == 3 * len(PRIORS)
+    for k, (label, m) in enumerate(PRIORS.items()):
+        walk, cross, dot = walks[3 * k : 3 * k + 3]
+        wide = np.vstack([Y2, np.sqrt(0.7) * np.eye(2)])
+        x = np.linalg.lstsq(wide, np.append(STARS, np.sqrt(0.7) * m))[0]
+        assert np.allclose(cross, m) and np.allclose(dot, x)
+        assert np.allclose(walk[-1], m, atol=1e-3) and np.allclose(walk[0], exact, atol=1e-2)
+        assert np.linalg.norm(walk - x, axis=1).min() < 0.1
+        assert label in texts(ax)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("horror", "romance")
+
+
+def test_contours_are_the_squared_errors():
+    ax = plotting.plot_prior_means(Y2, STARS, PRIORS, 1.0)
+    contours = ax.collections[0]
+    for level, path in zip(contours.levels, contours.get_paths(), strict=True):
+        if len(path.vertices):
+            cost = np.sum((path.vertices @ Y2.T - STARS) ** 2, axis=1)
+            assert np.allclose(cost, level, rtol=0.05, atol=0.02)
+
+
+def test_four_steps_say_whether_one_rises():
+    values = [9.0, 8.0, 7.5, 7.5, 5.0, 4.0]
+    ax = plotting.plot_four_steps(values)
+    everything, *kinds = lines(ax)
+    assert everything.tolist() == [[k + 1, value] for k, value in enumerate(values)]
+    assert [kind[:, 1].tolist() for kind in kinds] == [[9, 5], [8, 4], [7.5], [7.5]]
+    assert texts(ax) == ["B", "U", "C", "V"]
+    assert ax.get_title() == "Each of the four steps lowers J, or leaves it"
+    assert plotting.plot_four_steps([3.0, 4.0, 3.5, 3.0]).get_title() == "A step has raised J"
+
+
+def test_arrows_and_dots_have_the_same_units():
+    points = np.random.default_rng(0).normal(size=(50, 2))
+    effects = pd.DataFrame([[0.1, 0.0], [0.0, -0.2], [-0.1, 0.1]], ["Horror", "War", "Drama"])
+    before = {"Horror + War": ((0.3, 0.4), ["Alien"])}
+    ax = plotting.plot_genre_arrows(points, effects, {"Alien": 7, "Heat": 9}, before=before)
+    dots, tips, circles, alien, heat = lines(ax)
+    assert np.allclose(dots, points) and np.allclose(tips, effects)
+    assert np.allclose([*alien, *heat], points[[7, 9]]) and circles.tolist() == [[0.3, 0.4]]
+    assert np.allclose(ax.collections[0].get_segments(), [[(0.3, 0.4), points[7]]])
+    arrows = [text.xy for text in ax.texts if text.arrow_patch is not None]
+    assert np.allclose(arrows, tips)
+    names = [text.get_text() for text in ax.texts if text.get_text()]
+    assert set(names) == {*effects.index, *before, "Alien", "Heat"}
+    boxes = [text.get_window_extent().extents for text in ax.texts if text.get_text()]
+    for k, (left, low, right, high) in enumerate(boxes):
+        for a, b, c, d in boxes[:k]:
+            assert left >= c or right <= a or low >= d or high <= b, "names lie on one another"
+
+
+def test_pairs_below_the_line_are_better():
+    before, after = np.array([1.0, 1.2, 0.9, 1.1]), np.array([0.9, 1.1, 1.0, 1.0])
+    ax = plotting.plot_pairs(before, after, "Mostly better", "one", "two")
+    diagonal, dots = lines(ax)
+    assert np.allclose(diagonal[:, 0], diagonal[:, 1])
+    assert np.allclose(dots, np.column_stack([before, after]))
+    assert {*texts(ax)} == {"better: 3", "worse: 1"}
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("one", "two")
+
+
+def test_groups_have_bars_of_a_standard_error():
+    table = pd.DataFrame({"one": [1.0, 2.0], "two": [3.0, 2.5]}, ["few", "many"])
+    bars = pd.DataFrame({"one": [0.1, 0.2], "two": [0.3, 0.4]}, ["few", "many"])
+    ax = plotting.plot_groups(table, "Bars", errors=bars)
+    for drawn, name in zip(ax.collections, table, strict=True):
+        for k, (low, high) in enumerate(drawn.get_segments()):
+            middle, half = table[name].iloc[k], bars[name].iloc[k]
+            assert np.allclose([low, high], [[k, middle - half], [k, middle + half]])
+    assert not plotting.plot_groups(table, "No bars").collections
+
+
+def test_newcomers_can_have_other_colours():
+    curves = {"stars": (np.array([1.0, 0.9]), 0.01), "both": (np.array([1.1, 0.8]), 0.01)}
+    colours = plotting.GREY, plotting.BLUE
+    ax = plotting.plot_newcomers([0, 1], curves, "Newcomers", colours=colours)
+    assert [line.get_color() for line in ax.get_lines()] == list(colours)
+    assert [text.get_color() for text in ax.texts] == list(colours)
+
+
+# Chapter 09
+
+
+def test_lists_tick_and_count_their_hits():
+    lists = {"A": ["Alien", "Brazil"], "B": ["Casablanca", "Alien"]}
+    plain = plotting.plot_lists(lists, "Two lists")
+    assert texts(plain) == "A 1 Alien 2 Brazil B 1 Casablanca 2 Alien".split()
+    assert not plain.patches
+    ax = plotting.plot_lists(lists, "Two lists", hits=np.array(["Brazil", "Alien"]))
+    assert texts(ax) == [*"A ✓ Alien ✓ Brazil".split(), "2 of 2",
+                         *"B 1 Casablanca ✓ Alien".split(), "1 of 2"]  # fmt: skip
+    marked = [box.get_bbox().intervaly.mean() for box in ax.patches]
+    rows = [text.get_position()[1] for text in ax.texts if text.get_text() in ("Alien", "Brazil")]
+    assert np.allclose(marked, rows)
+
+
+def test_confidence_is_the_same_everywhere_and_more_where_observed():
+    R = sp.csr_array(np.array([[3.0, 0, 1], [0, 2, 0]]))
+    written = texts(plotting.plot_confidence(R, 2.0, 0.5))
+    p = ["1", "0", "1", "0", "1", "0"]
+    c = ["6.5", "0.5", "2.5", "0.5", "4.5", "0.5"]
+    shown = [text for text in written if text.replace(".", "").isdigit()]
+    assert shown == ["3", "1", "2", *p, *c, *6 * ["0.5"], "6", "2", "4"]
+    assert [text for text in written if text in "=+" and text] == ["=", "+"]
+
+
+def test_dial_has_a_column_of_dots_for_each_value():
+    lists, n_ratings = {0.1: [0, 3, 1], 5: [2, 0, 1]}, [10, 300, 50, 20]
+    ax = plotting.plot_dial(lists, n_ratings, [0, 2], "More popular")
+    missed, hit = lines(ax)[:2]
+    assert sorted(missed[:, 1]) == [20, 300] and hit[:, 1].tolist() == [10]
+    missed, hit = lines(ax)[2:]
+    assert missed[:, 1].tolist() == [300] and sorted(hit[:, 1]) == [10, 50]
+    assert (abs(np.vstack([missed, hit])[:, 0] - 1) < 0.5).all()
+    assert texts(ax) == ["1 of 3", "2 of 3"] and ax.get_yscale() == "log"
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["0.1", "5"]
+    assert "filled: a hit" in ax.get_xlabel()
+    with_line = plotting.plot_dial(lists, n_ratings, [3], "Up", behind=("all", [20, 40]))
+    assert lines(with_line)[0].tolist() == [[0, 20], [1, 40]] and len(lines(with_line)) == 5
+    assert texts(with_line) == ["all", "1 of 3", "0 of 3"]
+
+
+def test_scoreboard_shows_means_and_paired_differences():
+    scores = pd.DataFrame({"a": [0.5, 0.9, 0.7], "b": [0.1, 0.4, 0.4]})
+    ax = plotting.plot_scoreboard(scores, "a", "a is ahead", others={"stored": (0.5, 0.01)})
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["b", "stored", "a"]
+    bars, means = lines(ax)[::2], lines(ax)[1::2]
+    assert np.allclose(np.vstack(means)[:, 0], [0.3, 0.5, 0.7])
+    errors = [scores["b"].std() / 3**0.5, 0.01, scores["a"].std() / 3**0.5]
+    assert np.allclose([np.ptp(bar[:, 0]) / 2 for bar in bars], errors)
+    gap = scores["b"] - scores["a"]
+    paired = f"0.300  (−0.400 ± {gap.std() / 3**0.5:.3f})"
+    assert texts(ax)[:3] == [paired, "0.500", "0.700"]
+
+
+def test_variety_joins_the_path_only():
+    path = pd.DataFrame({"coverage": [0.4, 0.2, 0.1], "ndcg": [0.2, 0.4, 0.3]}, [0.1, 1, 10])
+    points = pd.DataFrame({"coverage": [0.03, 0.2], "ndcg": [0.1, 0.1]}, ["popularity", "stars"])
+    ax = plotting.plot_variety(path, points, "A bow")
+    joined, single = ax.get_lines()
+    assert np.allclose(joined.get_xydata(), path) and joined.get_linestyle() == "-"
+    assert np.allclose(single.get_xydata(), points) and single.get_linestyle() == "None"
+    assert texts(ax) == ["α₀ = 0.1", "α₀ = 1", "α₀ = 10", "popularity", "stars"]
+    sides = [text.get_horizontalalignment() for text in ax.texts[:3]]
+    assert sides == ["left", "left", "right"]  # none on the bow
+    assert {text.get_horizontalalignment() for text in ax.texts[3:]} == {"center"}
+    points.loc["close"] = 0.19, 0.11
+    ax = plotting.plot_variety(path, points, "A bow")
+    sides = [text.get_horizontalalignment() for text in ax.texts[3:]]
+    assert sides == ["center", "center", "right"]  # not over its neighbour
+
+
+def test_landscape_frames_the_largest_ndcg():
+    found = pd.DataFrame(
+        [(f, lam, 0.3 - (f - 5) ** 2 / 100 - lam / 100) for f in (2, 5, 9) for lam in (1, 3)],
+        columns=["n_factors", "lambda_reg", "validation_ndcg"],
+    )
+    ax = plotting.plot_landscape(found, "Five is best", metric="ndcg")
+    frames = [(p.get_xy()[0], p.get_xy()[1], p.get_linewidth()) for p in ax.patches]
+    assert np.allclose(frames, [(-0.47, y - 0.46, 2 if y == 1 else 0.8) for y in range(3)])
+    want = found.pivot_table("validation_ndcg", "n_factors", "lambda_reg")
+    assert np.allclose(ax.images[0].get_array(), want)

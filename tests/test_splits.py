@@ -7,7 +7,6 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.sparse as sp
 from helpers import bytes_of, entries, untouched
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -91,28 +90,6 @@ def test_every_rating_is_in_one_part_and_in_the_right_one(split, seed, n, share,
         assert sorted(tested[0]) == sorted(last)
     elif "leave" in split:
         assert sorted(user for user, _ in tested[0]) == sorted(user for user, _ in last)
-
-
-SHUFFLED = [alsnb.train_test_split, lambda R, rng: next(alsnb.k_fold(R, rng=rng))]
-
-
-@pytest.mark.parametrize("split", SHUFFLED, ids=["train_test_split", "k_fold"])
-def test_seed_share_and_chance(split):
-    R, _, _ = alsnb.make_low_rank_ratings(200, 100, rng=0)
-    parts = [split(R, rng=rng)[1] for rng in (1, np.random.default_rng(1), 2)]
-    assert parts[0].nnz == 0.2 * R.nnz
-    assert entries(parts[0]) == entries(parts[1]) != entries(parts[2])
-    # A tenth of the users gets 120 of the test ratings by chance, give or take 10.
-    for part in parts:
-        tenths = np.add.reduceat(np.diff(part.indptr), range(0, 200, 20))
-        np.testing.assert_allclose(tenths, part.nnz / 10, atol=0.5 * part.nnz / 10)
-
-
-def test_leave_k_out_takes_any():
-    # Each of the second user's 5 ratings is one of 2 taken in 40 of 100 tries, give or take 5.
-    R = sp.csr_array(([1.0] * 7, ([0] * 2 + [1] * 5, [0, 3, 0, 1, 2, 3, 4])), shape=(3, 5))
-    taken = sum(alsnb.leave_k_out(R, 2, rng=seed)[1].toarray() for seed in range(100))
-    np.testing.assert_allclose(taken, [[0] * 5, [40] * 5, [0] * 5], atol=20)
 
 
 # By time, which the table knows and the matrix does not

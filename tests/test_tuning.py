@@ -56,17 +56,26 @@ def fitted(monkeypatch):
     return configurations
 
 
+@pytest.fixture(scope="module")
+def processes():
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        yield pool
+
+
 @pytest.fixture(params=["serial", "threads", "own threads", "own processes"])
 def executor(request):
     """Where fits run; pools of the caller's own stay."""
     if request.param in ("serial", "threads"):
         yield request.param
-        return
-    new_processes = ProcessPoolExecutor, {"mp_context": multiprocessing.get_context("spawn")}
-    kind, options = new_processes if "processes" in request.param else (ThreadPoolExecutor, {})
-    with kind(2, **options) as pool:
+    elif request.param == "own processes":
+        pool = request.getfixturevalue("processes")
         yield pool
         assert pool.submit(int).result(SECONDS) == 0
+    else:
+        with ThreadPoolExecutor(2) as pool:
+            yield pool
+            assert pool.submit(int).result(SECONDS) == 0
 
 
 def test_table_is_that_of_direct_fits(executor):

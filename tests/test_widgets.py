@@ -456,7 +456,6 @@ def test_refused_ratings_change_nothing(item, stars, error, message):
 @pytest.mark.parametrize(
     ("bad", "error", "message"),
     [
-        ({"ratings": RATINGS.R}, TypeError, "ratings must be Ratings, got csr_array"),
         ({"ratings": make_ratings(TITLES[:8])}, ValueError, "does not fit the model"),
         ({"stars": [1, np.nan]}, ValueError, "stars must be finite numbers"),
         ({"candidates": [9]}, IndexError, "candidates holds 9"),

@@ -109,7 +109,6 @@ def test_counts_of_lists():
 @pytest.mark.parametrize(
     ("bad", "error", "message"),
     [
-        ({"ratings": RATINGS.R}, TypeError, "ratings must be Ratings, got csr_array"),
         ({"model": fit(RATINGS, "plain", 2)}, ValueError, "the model has no biases"),
         ({"raters": [1, 2]}, ValueError, "raters must be 20 users, got 2"),
         ({"raters": [N_USERS, *range(19)]}, IndexError, "raters"),

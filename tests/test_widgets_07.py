@@ -157,7 +157,6 @@ def test_a_model_without_genres_of_movies_has_a_map_too():
 @pytest.mark.parametrize(
     ("bad", "error", "message"),
     [
-        ({"ratings": RATINGS.R}, TypeError, "ratings must be Ratings, got csr_array"),
         (
             {"model": ALS(2, 1.0).fit(RATINGS, 1, rng=0, verbose=False)},
             ValueError,

@@ -215,7 +215,6 @@ def without(user):
 @pytest.mark.parametrize(
     ("bad", "error", "message"),
     [
-        ({"ratings": RATINGS.R}, TypeError, "ratings must be Ratings, got csr_array"),
         ({"users": []}, ValueError, "users must be some whose list can be shown, got none"),
         ({"users": [7]}, LookupError, "there is no user with id 7"),
         ({"users": 103}, TypeError, "users must be ids, or a mapping of names to ids, got 103"),
