@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import reprlib
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
@@ -641,6 +642,8 @@ def check_count(name: str, value, *, low: int | None = 1) -> int:
         raise TypeError(f"{name} must be a whole number, got {reprlib.repr(value)}")
     if low is not None and value < low:
         raise ValueError(f"{name} must be at least {low}, got {value}")
+    if abs(value) > sys.maxsize:  # which no array can count
+        raise ValueError(f"{name} is too large, got {reprlib.repr(value)}")
     return int(value)
 
 
@@ -833,7 +836,7 @@ def leave_k_out(
     taken = np.minimum(np.rint(k * n), n - 1) if share else np.where(n > k, k, 0)
     test = np.flatnonzero(rank < taken[rows])
     if not len(test):
-        what = f"k is {k:g}, which leaves nothing out: no user has more than {n.max()} ratings"
+        what = f"k is {k}, which leaves nothing out: no user has more than {n.max()} ratings"
         raise ValueError(f"{what}; hold out fewer of each, or a larger share")
     return _split(R, test)
 

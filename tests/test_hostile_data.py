@@ -269,7 +269,14 @@ call("damped_means", (sums + 2 * mean) / (n + 2), R=R, damping=2,
            ({"R": R[:1]}, [13 / 3, 4, 11 / 3, 4])])  # fmt: skip
 call("train_test_split", split(order()[:2]), R=R, test_fraction=0.25, rng=0,
      bad={"test_fraction": [0, 0.05, 0.99, 1, 20]})  # fmt: skip
-call("leave_k_out", split(last_of_each(1)), R=R, k=1, rng=0, bad={"k": [3, 0.01, -0.5, 10**9]})
+call(
+    "leave_k_out",
+    split(last_of_each(1)),
+    R=R,
+    k=1,
+    rng=0,
+    bad={"k": [3, 0.01, -0.5, 10**9, 10**400]},
+)
 call("leave_k_out, by time", [VALUES[[1, 2, 3, 4, 7]], VALUES[[0, 5, 6]]],
      lambda ratings, k: data_of(alsnb.leave_k_out(ratings, k, by_time=True)), ratings=TIMED, k=1,
      bad={"ratings": [hostile.as_ratings(R)]})  # fmt: skip
@@ -330,9 +337,10 @@ call("Ratings.items", [2, 0], TIMED.items, item_ids=np.array([5, 3]), bad={"item
      good=[({"item_ids": ["5", 3]}, [2, 0])])  # fmt: skip
 call("Ratings.to_matrix", np.where(np.arange(4)[:, None] > 1, DENSE, np.nan),
      lambda rows: TIMED.to_matrix(rows), rows=TABLE[3:], bad={"rows": [TABLE + 1]})  # fmt: skip
-call("Ratings.with_matrix", (D, [3, 2, 1, 0, 9], [2, 1, 0, 8], ["item 2", "item 1", "item 0", "8"]),
+ITEMS, NAMED = [2, 1, 0, 8], ["item 2", "item 1", "item 0", "8"]
+call("Ratings.with_matrix", (D, [3, 2, 1, 0, 9], ITEMS, NAMED),
      hostile.as_ratings(R[:4, :3]).with_matrix, then=parts_of, R=R, user_ids=np.array([9]),
-     item_ids=np.array([8]),
+     item_ids=np.array([8]), good=[({"user_ids": ["a"]}, (D, [3, 2, 1, 0, "a"], ITEMS, NAMED))],
      bad={"R": MISFITS, "user_ids": [[], [0], [9, 8], None, 9, "ab"], "item_ids": [[1], None],
           "titles": [["a", "b"], 4, "a"]})  # fmt: skip
 frame = pd.DataFrame({"user_id": 4 - PAIRS[:, 0], "item_id": 3 - PAIRS[:, 1], "rating": VALUES})
