@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from .features import Link, check_features
-from .metrics import calculate_rmse, residuals_of, root_mean_square
+from .metrics import calculate_rmse, check_clip, residuals_of, root_mean_square
 from .model import ALS, SIDES, Factorization
 from .parallel import EXECUTORS, open_executor
 from .ratings import (
@@ -24,7 +24,7 @@ from .ratings import (
     check_rng,
     count_ratings,
 )
-from .timing import count_cores
+from .timing import check_workers, count_cores
 
 
 class DivergenceError(ValueError):
@@ -151,7 +151,7 @@ def fit(
     dtype = check_dtype(dtype)
     if solver not in ("exact", "cg"):
         raise ValueError(f"solver must be 'exact' or 'cg', got {solver!r}")
-    n_steps = check_count("cg_steps", cg_steps) * (solver == "cg")
+    n_steps = check_count("cg_steps", cg_steps, high=1_000) * (solver == "cg")
     R, weight = check_ratings(R, dtype=dtype), None
     if self.confidence is not None:
         if R_test is not None:
@@ -237,6 +237,8 @@ def als_matrix_factorization(
     options |= {"n_iterations": n_iterations, "verbose": verbose}
     if half_step is None:
         return settings.fit(R, executor="readable", **options)
+    if not callable(half_step):
+        raise TypeError(f"half_step must be a function, got {type(half_step).__name__}")
     own = settings.bias, settings.implicit_features, settings.confidence, options.get("tol")
     if any(own):
         what = "bias, implicit_features, confidence and tol"
@@ -370,7 +372,7 @@ class EarlyStopping:
     """
 
     def __init__(self, R_validation, patience: int = 2, clip: tuple[float, float] | None = None):
-        self.R, self.clip = check_ratings(R_validation, "R_validation"), clip
+        self.R, self.clip = check_ratings(R_validation, "R_validation"), check_clip(clip)
         self.patience = check_count("patience", patience)
         self.errors, self.best_iteration, self.U, self.V = [], 0, None, None
 
@@ -388,11 +390,11 @@ def check_executor(executor, n_workers):
         if executor not in EXECUTORS:
             known = ", ".join(map(repr, EXECUTORS))
             raise ValueError(f"executor must be {known} or a Dask client, got {executor!r}")
-        if executor in ("serial", "readable") and n_workers not in (None, 1):
+        if executor not in ("serial", "readable"):
+            return check_workers(n_workers)
+        if n_workers is not None and check_workers(n_workers) != 1:
             raise ValueError(f"executor {executor!r} is one worker, got n_workers={n_workers}")
-        if n_workers is None:
-            return 1 if executor == "serial" else count_cores()
-        return check_count("n_workers", n_workers)
+        return 1 if executor == "serial" or n_workers else count_cores()
     distributed = sys.modules.get("distributed")  # imported by whoever has a client
     if distributed is None or not isinstance(executor, distributed.Client):
         kind = type(executor).__name__
@@ -408,6 +410,10 @@ def check_books(R, n_iterations=20, verbose=True, R_test=None, callback=None, to
     """What `iterate` takes by name, checked; or raise TypeError or ValueError."""
     if R_test is not None:
         R_test = check_held_out(R_test, R, "R_test")
+    if not (callback is None or callable(callback)):
+        raise TypeError(f"callback must be a function or None, got {type(callback).__name__}")
+    if isinstance(callback, EarlyStopping):
+        check_held_out(callback.R, R, "R_validation")
     return {
         "n_iterations": check_count("n_iterations", n_iterations),
         "tol": check_number("tol", tol, positive=False),

@@ -29,8 +29,11 @@ from .model import ALS, SIDES, Factorization, check_new, one_row, top_items
 from .parallel import open_executor
 from .ratings import (
     Ratings,
+    check_array,
     check_count,
     check_dtype,
+    check_floats,
+    check_indices,
     check_number,
     check_positions,
     check_ratings,
@@ -316,9 +319,10 @@ class Posterior:
         if by not in WHICH:
             raise ValueError(f"by must be one of {', '.join(map(repr, WHICH))}, got {by!r}")
         shape = len(self.draws[0].U), len(self.draws[0].V)
-        R, one = check_rows(R), users is not None and not np.ndim(users)
+        R, one = check_rows(R), users is not None and not np.ndim(check_array("users", users))
         if R.shape != shape:
             raise ValueError(f"R has shape {R.shape}, but the posterior is of {shape}")
+        check_indices(R)
         chosen = check_positions("users", np.arange(shape[0]) if users is None else users, shape[0])
         z, top_n = ndtri(_check_level(level)), min(check_count("top_n", top_n), shape[1])
         items, scores = np.full((len(chosen), top_n), -1), np.full((len(chosen), top_n), -np.inf)
@@ -391,9 +395,9 @@ class Posterior:
 
 
 def _check_level(level):
-    if not 0 < check_number("level", level) < 1:
+    if check_number("level", level) >= 1:
         raise ValueError(f"level must be between 0 and 1, such as 0.9, got {level}")
-    return level
+    return float(level)
 
 
 def interval(mean, std, noise, level: float = 0.9):
@@ -415,7 +419,7 @@ def interval(mean, std, noise, level: float = 0.9):
     Raises
     ------
     TypeError, ValueError
-        If `level` is not between 0 and 1.
+        If `level` is not between 0 and 1, or anything is no real number.
 
     Examples
     --------
@@ -423,6 +427,9 @@ def interval(mean, std, noise, level: float = 0.9):
     >>> print(f"{low:.2f} {high:.2f}")
     3.02 4.98
     """
+    for name, values in (("mean", mean), ("std", std)):
+        check_floats(name, values, finite=False)
+    noise = check_number("noise", noise, positive=False)
     half = ndtri((1 + _check_level(level)) / 2) * np.hypot(std, noise)
     return mean - half, mean + half
 
@@ -513,7 +520,8 @@ def sample_factorization(
     R = check_ratings(R, dtype=dtype)
     n_samples = check_count("n_samples", n_samples, low=2)
     burn_in = check_count("burn_in", burn_in, low=0)
-    n_chains, n_draws = check_count("n_chains", n_chains), check_count("n_draws", n_draws)
+    n_chains = check_count("n_chains", n_chains, high=1_000)
+    n_draws = check_count("n_draws", n_draws)
     places, clip = _check_pairs(pairs, R.shape), check_clip(clip)
     rngs, n_total = check_rng(rng).spawn(n_chains), n_chains * n_samples
     models = [start_model(settings, R, rng, dtype, user_features, item_features) for rng in rngs]
@@ -560,7 +568,7 @@ def _check_pairs(pairs, shape):
     if not isinstance(pairs, (tuple, list, np.ndarray)) or len(pairs) != 2:
         kind = type(pairs).__name__
         raise TypeError(f"pairs must be (users, items) or a sparse matrix, got {kind}")
-    users, items = (np.atleast_1d(np.asarray(part)) for part in pairs)
+    users, items = (np.atleast_1d(check_array("users and items", part)) for part in pairs)
     if users.ndim != 1 or users.shape != items.shape:
         what = f"{users.shape} and {items.shape}"
         raise ValueError(f"pairs need as many users as items, got shapes {what}")
@@ -833,8 +841,11 @@ def most_informative_items(
     >>> most_informative_items(model, 2)
     array([0, 2])
     """
+    if not isinstance(model, (Factorization, Posterior)):
+        kind = type(model).__name__
+        raise TypeError(f"model must be a fitted Factorization or a Posterior, got {kind}")
     if getattr(getattr(model, "settings", None), "confidence", None) is not None:
-        raise ValueError("this is for models of ratings in stars, fitted without confidence")
+        raise ValueError("model must be one of ratings in stars, fitted without confidence")
     size = len(model.draws[0].V if isinstance(model, Posterior) else model.V)
     n_items, known = check_count("n_items", n_items), check_positions("items", items, size)
     candidates = np.arange(size) if candidates is None else candidates

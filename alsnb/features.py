@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from .ridge import compiled, numba_is_here, solve_positive
+from .ridge import compiled, frozen, numba_is_here, solve_positive
 
 DIRECT = 500  # so many features are solved for at once, more by gradient steps
 
@@ -156,8 +156,8 @@ def sum_rated(rows, X: np.ndarray, n_workers: int = 1) -> np.ndarray:
         ones = np.ones(len(rows.indices), X.dtype)
         shape = n_rows, len(X)
         return sp.csr_array((ones, rows.indices, rows.indptr), shape=shape) @ X
-    sums, X = np.zeros((n_rows, n_columns), X.dtype), np.ascontiguousarray(X)
-    indptr, indices = rows.indptr.astype(np.int64), rows.indices.astype(np.int32, copy=False)
+    sums, X = np.zeros((n_rows, n_columns), X.dtype), frozen(X, X.dtype)
+    indptr, indices = frozen(rows.indptr, np.int64), frozen(rows.indices, np.int32)
     if n_workers == 1 or len(indices) * n_columns < 10**6:
         _sum_rows(indptr, indices, X, sums, 0, n_rows)
         return sums
@@ -203,8 +203,6 @@ def learn_columns(table: pd.DataFrame, name: str) -> tuple:
         if not own:
             raise ValueError(f"{name}: column {column!r} holds no values; leave it out")
         found += own
-    if not found:
-        raise ValueError(f"{name} is a table without columns")
     return tuple(found)
 
 
@@ -241,8 +239,12 @@ def _columns_of(table, name):
         twice = next(one for one in names if names.count(one) > 1)
         raise ValueError(f"{name} has two columns {twice!r}; rename one of them")
     columns = {one: table.iloc[:, k].reset_index(drop=True) for k, one in enumerate(names)}
+    if not columns:
+        raise ValueError(f"{name} is a table without columns")
     for column, values in columns.items():
-        if values.map(lambda cell: isinstance(cell, (list, set, tuple, dict, np.ndarray))).any():
+        if pd.api.types.is_complex_dtype(values):
+            raise TypeError(f"{name}: column {column!r} holds complex numbers; make them real")
+        if any(isinstance(cell, (list, set, tuple, dict, np.ndarray)) for cell in values):
             raise TypeError(f'{name}: join the lists in column {column!r} by "|"')
     return columns
 
@@ -287,7 +289,7 @@ def check_features(features, n_rows: int, name: str, link: Link | None = None, d
     elif (sp.issparse(features) or isinstance(features, np.ndarray)) and features.ndim == 2:
         if features.dtype.kind not in "iufb":
             raise TypeError(f"{name} must be real numbers, got dtype {features.dtype}")
-        matrix = sp.csr_array(features, copy=True)
+        matrix = sp.csr_array(features.astype(float))  # a copy
         matrix.sum_duplicates()
     else:
         kind = type(features).__name__

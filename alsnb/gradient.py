@@ -8,7 +8,15 @@ import scipy.sparse as sp
 from .als import check_books, iterate, start
 from .metrics import calculate_residuals, residuals_of, squared_norms
 from .model import ALS, Factorization
-from .ratings import check_dtype, check_number, check_ratings, check_rng, count_ratings, rows_of
+from .ratings import (
+    check_dtype,
+    check_exponent,
+    check_number,
+    check_ratings,
+    check_rng,
+    count_ratings,
+    rows_of,
+)
 
 
 def objective_gradient(R, U, V, lambda_reg: float, reg_exponent: float = 0.0):
@@ -23,8 +31,8 @@ def objective_gradient(R, U, V, lambda_reg: float, reg_exponent: float = 0.0):
     >>> objective_gradient(R, np.array([[1.0]]), np.array([[2.0]]), lambda_reg=0.5)
     (array([[-11.]]), array([[-4.]]))
     """
-    check_number("lambda_reg", lambda_reg, positive=False)
-    check_number("reg_exponent", reg_exponent, positive=False)
+    lambda_reg = check_number("lambda_reg", lambda_reg, positive=False)
+    reg_exponent = check_exponent(reg_exponent)
     R = check_ratings(R)
     E = sp.csr_array((calculate_residuals(R, U, V), R.indices, R.indptr), shape=R.shape)
     penalties_u, penalties_v = (lambda_reg * w[:, None] for w in _weights(R, reg_exponent))

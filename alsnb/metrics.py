@@ -20,7 +20,7 @@ from .ratings import (
     count_ratings,
     rows_of,
 )
-from .timing import count_cores, one_blas_thread
+from .timing import check_workers, one_blas_thread
 
 _CHUNK = 2**17  # numbers gathered at a time: they stay in cache, and memory does not grow with R
 _BLOCK = 2**20  # scores that a thread makes at a time: 4 or 8 MB
@@ -320,7 +320,7 @@ def _own_floats(scores, *, copy=True, shape=None):
 
 def list_in_blocks(list_block, users, n_items, n_workers=None) -> tuple[np.ndarray, ...]:
     """What `list_block` returns for all users, in blocks on threads: never a dense matrix."""
-    n_workers = count_cores() if n_workers is None else check_count("n_workers", n_workers)
+    n_workers = check_workers(n_workers)
     step = max(1, _BLOCK // n_items)
     blocks = [users[start : start + step] for start in range(0, max(1, len(users)), step)]
     with one_blas_thread(), ThreadPoolExecutor(n_workers) as pool:

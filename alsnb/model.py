@@ -8,6 +8,7 @@ folding in, updates and explanations.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import warnings
 from collections.abc import Callable
@@ -26,7 +27,11 @@ from .metrics import check_clip, list_in_blocks, select_top
 from .parallel import open_executor
 from .ratings import (
     Ratings,
+    check_array,
     check_count,
+    check_exponent,
+    check_floats,
+    check_indices,
     check_number,
     check_position,
     check_positions,
@@ -39,9 +44,10 @@ from .ratings import (
     rows_of,
 )
 from .ridge import Equation, solve_row, solve_rows
-from .timing import one_blas_thread
+from .timing import check_workers, one_blas_thread
 
 SIDES = ("users", "items")
+MOST_FACTORS = 10_000  # more are a slip, and take all memory
 WHY = "; it is what makes a row with fewer ratings than factors solvable"
 
 
@@ -134,12 +140,9 @@ class ALS:
         def keep(name, value):
             object.__setattr__(self, name, value)
 
-        keep("n_factors", check_count("n_factors", self.n_factors))
+        keep("n_factors", check_count("n_factors", self.n_factors, high=MOST_FACTORS))
         keep("lambda_reg", _check_pair("lambda_reg", self.lambda_reg, why=WHY))
-        if check_number("reg_exponent", self.reg_exponent, positive=False) > 2:
-            what = f"from 0 (plain) to 1 (weighted) or so, got {self.reg_exponent}"
-            raise ValueError(f"reg_exponent must be {what}")
-        keep("reg_exponent", float(self.reg_exponent))
+        keep("reg_exponent", check_exponent(self.reg_exponent))
         for name in ("bias", "implicit_features"):
             value = getattr(self, name)
             if not isinstance(value, (bool, np.bool_)):
@@ -197,7 +200,8 @@ class ALS:
 
 def _check_pair(name, value, why=""):
     """One number for both sides, or a pair."""
-    if not np.ndim(value):
+    value = value.tolist() if isinstance(value, np.ndarray) else value
+    if not isinstance(value, (tuple, list)):
         return check_number(name, value, why=why)
     if len(value) != 2:
         raise ValueError(f"{name} must be a number, or a pair for users and items, got {value!r}")
@@ -262,6 +266,8 @@ class Factorization:
 
     def __post_init__(self):
         U, V, s = self.U, self.V, self.settings
+        if not isinstance(s, (ALS, type(None))):
+            raise TypeError(f"settings must be an ALS(…) or None, got {type(s).__name__}")
         for X in (U, V):
             if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype not in ("f4", "f8"):
                 raise TypeError("the model's U and V must be arrays of floats, of two dimensions")
@@ -631,8 +637,7 @@ class Factorization:
             if one:
                 X = solve_rows(equation)
             else:
-                n_workers = None if n_workers is None else check_count("n_workers", n_workers)
-                with open_executor("threads", n_workers) as solve:
+                with open_executor("threads", check_workers(n_workers)) as solve:
                     X, _ = solve(equation)
             X = self.assemble(side, X)
         if not np.isfinite(X).all():
@@ -718,6 +723,7 @@ class Factorization:
 
     @np.errstate(over="ignore", invalid="ignore")  # what overflows is an error
     def _change(self, changes, R, side, n_workers):
+        check_indices(R)  # which are all copied
         R, touched = _replace_rows(R, changes)
         if side == "users":
             rows = np.array(sorted(changes), dtype=np.intp)
@@ -767,6 +773,7 @@ class Factorization:
         ((3, 1), (3, 2))
         """
         R, A = self._check_fitting(R), self._check_new(new, side, "new ratings")
+        check_indices(R)
         if isinstance(A, Rows):
             A = sp.csr_array((A.data, A.indices, A.indptr), (1, R.shape[side == "users"]))
             A = check_ratings(A, empty=True)
@@ -822,10 +829,12 @@ class Factorization:
         >>> model.predict([0, 1], [0, 0])
         array([2., 4.])
         """
+        users = check_array("users", users)
         check_positions("users", np.unique(users), len(self.U))
         if items is None:
             scores = self.U[users] @ self.V.T
         else:
+            items = check_array("items", items)
             check_positions("items", np.unique(items), len(self.V))
             scores = np.sum(self.U[users] * self.V[items], axis=-1)
         return scores if clip is None else np.clip(scores, *check_clip(clip))
@@ -882,9 +891,8 @@ class Factorization:
                [ 0,  1, -1]])
         """
         R, top_n = self._check_fitting(R), min(check_count("top_n", top_n), len(self.V))
-        one = users is not None and not np.ndim(users)
-        if one:
-            check_position("user", users, len(self.U))
+        one = users is not None and not np.ndim(check_array("users", users))
+        users = check_position("user", users, len(self.U)) if one else users
         chosen = np.arange(len(self.U)) if users is None else np.atleast_1d(users)
         chosen = check_positions("users", chosen, len(self.U))
         left_out, means = self.unknown_items | _left_out(len(self.V), (), candidates), None
@@ -900,6 +908,7 @@ class Factorization:
         def list_block(block):
             with np.errstate(over="ignore", invalid="ignore"):
                 scores, seen = self.U[block] @ self.V.T, R[block]
+                check_indices(seen)
             if means is not None:
                 scores[~self.U[block].any(axis=1)] = means
             _check_scores(scores, block)
@@ -1051,7 +1060,7 @@ class Factorization:
         ...     print(load_model(model.save(f"{folder}/model.npz")))
         Factorization: U 2 × 1, V 3 × 1, λ = 0.1, ν = 0, 0 iterations
         """
-        path = Path(path)
+        path = _check_path(path)
         if not path.parent.is_dir():
             raise FileNotFoundError(
                 f"the folder {str(path.parent)!r} does not exist; make it first"
@@ -1135,7 +1144,7 @@ def load_model(path, *, with_ratings: bool = False):
     >>> ratings.user("a"), ratings.titles
     (0, array(['b'], dtype=object))
     """
-    with open(path, "rb") as file:
+    with open(_check_path(path), "rb") as file:
         try:
             with np.load(file, allow_pickle=False) as archive:
                 if any(one.compress_size < one.file_size for one in archive.zip.infolist()):
@@ -1175,6 +1184,12 @@ def _read_ratings(arrays, facts, model):
     table = {"user_id": ids["user_ids"][users], "item_id": ids["item_ids"][items]}
     facts = facts | {"scale": tuple(facts["scale"])}
     return Ratings(R=R, table=pd.DataFrame(table | saved), **ids, **facts)
+
+
+def _check_path(path) -> Path:
+    if not isinstance(path, (str, os.PathLike)):  # a number would be an open file
+        raise TypeError(f"path must be text or a pathlib.Path, got {type(path).__name__}")
+    return Path(path)
 
 
 def _read_link(arrays, columns, side):
@@ -1224,13 +1239,10 @@ def top_items(
     >>> top_items([3.5, 4.5, 4.0], 2, exclude=[1])
     (array([2, 0]), array([4. , 3.5]))
     """
-    scores = np.asarray(scores)
-    if scores.ndim != 1 or not len(scores) or scores.dtype.kind not in "iuf":
-        what = f"shape {scores.shape} of {scores.dtype}"
-        raise ValueError(f"scores must be real numbers, one for each item, got {what}")
-    scores = scores.astype(np.result_type(scores, np.float32))  # a copy
+    scores = check_floats("scores", scores, (None,)).copy()
+    if not len(scores):
+        raise ValueError("scores must be those of at least one item, got none")
     top_n = min(check_count("top_n", top_n), len(scores))
-    _check_scores(scores[None])
     scores[_left_out(len(scores), exclude, candidates)] = -np.inf
     best = np.flatnonzero(scores >= np.partition(scores, -top_n)[-top_n])
     best = best[np.argsort(-scores[best], kind="stable")[:top_n]]
@@ -1251,9 +1263,9 @@ def recommend_items(
     >>> recommend_items(0, U, V, sp.csr_array([[5.0, 0.0, 0.0], [0.0, 0.0, 4.0]]))
     (array([1, 2]), array([1.5, 1. ]))
     """
-    return Factorization(np.asarray(U), np.asarray(V)).recommend(
-        user, R, top_n, candidates=candidates
-    )
+    model = Factorization(check_array("U", U), check_array("V", V))
+    user = check_position("user", user, len(model.U))
+    return model.recommend(user, R, top_n, candidates=candidates)
 
 
 def add_rating_optimized(user: int, items, ratings, R, model: Factorization):
@@ -1270,6 +1282,8 @@ def add_rating_optimized(user: int, items, ratings, R, model: Factorization):
     array([[4., 5.],
            [0., 3.]])
     """
+    if not isinstance(model, Factorization):
+        raise TypeError(f"model must be a fitted Factorization, got {type(model).__name__}")
     return model.update((user, items, ratings), R)
 
 
@@ -1355,9 +1369,10 @@ def _left_out(n_items, exclude, candidates):
     return left_out
 
 
-def _check_scores(scores, users=None):
+def _check_scores(scores, users):
     """Raise ValueError if there are scores that are NaN or ∞."""
     if not np.isfinite(scores).all():
-        bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))[0]
-        who = "" if users is None else f" for user {users[bad]}"
-        raise ValueError(f"the factors predict NaN or ∞{who}: they hold some, or are too large")
+        who = users[np.flatnonzero(~np.isfinite(scores).all(axis=1))[0]]
+        raise ValueError(
+            f"the factors predict NaN or ∞ for user {who}: they hold some, or are too large"
+        )

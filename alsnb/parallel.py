@@ -26,7 +26,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .ridge import Equation, solve_rows
-from .timing import count_cores, one_blas_thread
+from .timing import check_workers, one_blas_thread
 
 EXECUTORS = ("threads", "serial", "processes", "readable")
 
@@ -85,7 +85,7 @@ def open_executor(executor="threads", n_workers: int | None = None):
 
     `executor` is one of `EXECUTORS`, or a Dask client. Its workers end with the block.
     """
-    n_workers = count_cores() if n_workers is None else int(n_workers)
+    n_workers = check_workers(n_workers)
     if not isinstance(executor, str):
         workers = on_cluster(executor)
     elif executor in ("threads", "processes"):

@@ -513,8 +513,7 @@ def check_ratings(R, name: str = "R", dtype=None, *, empty: bool = False) -> sp.
     dtype = check_dtype(dtype or (R.dtype if R.dtype == np.float32 else np.float64))
     R = R if R.format in ("csr", "csc", "coo") else R.tocsr()
     csr = sp.csr_array(R)
-    if csr.nnz and not 0 <= csr.indices.min() <= csr.indices.max() < csr.shape[1]:
-        raise ValueError(f"{name} is damaged: its indices do not fit its shape {csr.shape}")
+    check_indices(csr, name)
     if not csr.has_canonical_format:
         csr = csr.copy()
         csr.sum_duplicates()
@@ -536,6 +535,12 @@ def check_table(ratings, *, timed: bool = False) -> None:
         raise TypeError(f"ratings must be Ratings, {what}")
     if timed and "timestamp" not in ratings.table:
         raise ValueError("these ratings have no timestamps; name them: from_table(timestamp=…)")
+
+
+def check_indices(R, name: str = "R") -> None:
+    """Raise ValueError if a CSR matrix has ratings in columns that it has not."""
+    if R.nnz and not 0 <= R.indices.min() <= R.indices.max() < R.shape[1]:
+        raise ValueError(f"{name} is damaged: its indices do not fit its shape {R.shape}")
 
 
 def check_rows(R, name: str = "R") -> sp.csr_array:
@@ -624,6 +629,24 @@ def check_row(name: str, values, ratings, size: int) -> tuple[np.ndarray, np.nda
     return positions, ratings
 
 
+def check_floats(name: str, values, shape: tuple | None = None, *, finite=True) -> np.ndarray:
+    """Return real numbers as an array of floats, or raise TypeError or ValueError.
+
+    `shape` holds None where any size will do. Without `finite` NaN and ∞ are let through.
+    """
+    values = check_array(name, values)
+    if values.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must hold real numbers, got dtype {values.dtype}")
+    shape = values.shape if shape is None else shape
+    sizes = zip(shape, values.shape, strict=False)
+    if values.ndim != len(shape) or any(n not in (None, size) for n, size in sizes):
+        wanted = f"shape {shape}" if None not in shape else f"{len(shape)} dimensions"
+        raise ValueError(f"{name} must have {wanted}, got shape {values.shape}")
+    if finite and not np.isfinite(values).all():
+        raise ValueError(f"{name} holds NaN or ∞")
+    return values.astype(np.result_type(values, np.float32), copy=False)
+
+
 def check_dtype(dtype) -> np.dtype:
     """Return `dtype` if it is float32 or float64, or raise ValueError."""
     try:
@@ -635,15 +658,15 @@ def check_dtype(dtype) -> np.dtype:
     return known
 
 
-def check_count(name: str, value, *, low: int | None = 1) -> int:
-    """Return `value`, 2 or 2.0, as an int of at least `low`, or raise TypeError or ValueError."""
+def check_count(name: str, value, *, low: int | None = 1, high: int = sys.maxsize) -> int:
+    """Return `value`, 2 or 2.0, as a whole number in range, or raise TypeError or ValueError."""
     whole = isinstance(value, Integral) or (isinstance(value, Real) and float(value).is_integer())
     if not whole or isinstance(value, bool):
         raise TypeError(f"{name} must be a whole number, got {reprlib.repr(value)}")
     if low is not None and value < low:
         raise ValueError(f"{name} must be at least {low}, got {value}")
-    if abs(value) > sys.maxsize:  # which no array can count
-        raise ValueError(f"{name} is too large, got {reprlib.repr(value)}")
+    if abs(value) > high:
+        raise ValueError(f"{name} must be at most {high:,}, got {reprlib.repr(value)}")
     return int(value)
 
 
@@ -674,6 +697,14 @@ def check_range(name: str, pair, *, or_equal: bool = False) -> tuple[float, floa
             return low, high
     what = f"the lowest and the highest rating, as (1, 5), got {reprlib.repr(pair)}"
     raise ValueError(f"{name} must be {what}")
+
+
+def check_exponent(value) -> float:
+    """Return ν as a float, or raise TypeError or ValueError."""
+    if check_number("reg_exponent", value, positive=False) > 2:
+        what = f"from 0 (plain) to 1 (weighted) or so, got {value}"
+        raise ValueError(f"reg_exponent must be {what}")
+    return float(value)
 
 
 # What a matrix says of its rows

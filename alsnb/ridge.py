@@ -26,6 +26,8 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from threadpoolctl import threadpool_info
 
+from .ratings import check_count, check_exponent, check_floats, check_number, check_ratings
+
 try:
     import llvmlite.binding
     from numba import njit, types
@@ -87,8 +89,11 @@ def solve_row(
 
     Raises
     ------
+    TypeError
+        If an argument holds anything but real numbers.
     ValueError
-        If penalty is not positive, `Y` and `r` do not fit, or the system is singular to rounding.
+        If penalty is not positive, an array does not fit `Y` or holds NaN, or the system is
+        singular to rounding.
 
     References
     ----------
@@ -103,12 +108,28 @@ def solve_row(
     >>> solve_row(np.eye(2), np.array([4.0, 6.0]), penalty=1.0, x0=np.zeros(2), n_steps=1)
     array([2., 3.])
     """
-    Y, r, penalty = np.asarray(Y), np.asarray(r), float(penalty)
-    if not 0 < penalty < np.inf:
-        raise ValueError(f"penalty must be positive and finite, got {penalty}")
-    if Y.ndim != 2 or r.shape != Y.shape[:1]:
-        raise ValueError(f"Y needs a row for each rating, got shapes {Y.shape} and {r.shape}")
-    Y = Y.astype(np.result_type(Y, np.float32), copy=False)  # which leaves no whole numbers
+    Y, penalty = check_floats("Y", Y, (None, None)), check_number("penalty", penalty)
+    n_ratings, n_factors = Y.shape
+    r = check_floats("r", r, (n_ratings,))
+    offsets = _fitting("offsets", offsets, Y, n_ratings)
+    weights = _fitting("weights", weights, Y, n_ratings)
+    gram = _fitting("gram", gram, Y, n_factors, n_factors)
+    prior = _fitting("prior", prior, Y, n_factors)
+    noise = _fitting("noise", noise, Y, n_factors)
+    x0 = _fitting("x0", x0, Y, n_factors)
+    if weights is not None and (weights < 0).any():
+        raise ValueError(f"weights must not be negative, got {weights.min():g}")
+    n_steps = check_count("n_steps", n_steps)
+    return _solve_row(Y, r, penalty, offsets, weights, gram, prior, noise, x0, n_steps)
+
+
+def _fitting(name, values, Y, *shape):
+    """What `solve_row` is given beside Y, in the precision of Y; or raise what is wrong with it."""
+    return None if values is None else check_floats(name, values, shape).astype(Y.dtype)
+
+
+def _solve_row(Y, r, penalty, offsets, weights, gram, prior, noise, x0, n_steps):
+    """What `solve_row` is, for what has been checked."""
     if offsets is not None:
         r = r - offsets
     if prior is not None:
@@ -117,7 +138,7 @@ def solve_row(
         Y, r = np.sqrt(weights)[:, None] * Y, np.sqrt(weights) * r
     n_ratings, n_factors = Y.shape
     if x0 is not None:
-        d = np.asarray(x0, Y.dtype) if prior is None else x0 - prior
+        d = x0 if prior is None else x0 - prior
         d = _conjugate_gradients(Y, r, penalty, gram, prior, d, n_steps)
         return d if prior is None else d + prior
     try:
@@ -199,7 +220,8 @@ def half_step(R, Y: np.ndarray, lambda_reg: float, reg_exponent: float = 0.0) ->
     Raises
     ------
     TypeError, ValueError
-        If R is not in CSR format, or Y has not a row for each of its columns.
+        If R is not in CSR format or holds what are no ratings, Y has not a row for each of its
+        columns or holds NaN, λ is not positive, or ν negative.
 
     Examples
     --------
@@ -212,6 +234,9 @@ def half_step(R, Y: np.ndarray, lambda_reg: float, reg_exponent: float = 0.0) ->
     R = getattr(R, "R", R)  # Ratings, of which it is the R
     if getattr(R, "format", None) != "csr":
         raise TypeError("R must be in CSR format; call .tocsr() on it, after transposing it")
+    R, Y = check_ratings(R, empty=True), check_floats("Y", Y, (None, None))
+    lambda_reg = check_number("lambda_reg", lambda_reg)
+    reg_exponent = check_exponent(reg_exponent)
     if len(Y) != R.shape[1]:
         raise ValueError(f"R has {R.shape[1]} columns but Y {len(Y)} rows; Y is the other side's")
     X = np.zeros((R.shape[0], Y.shape[1]), dtype=Y.dtype)
@@ -221,6 +246,16 @@ def half_step(R, Y: np.ndarray, lambda_reg: float, reg_exponent: float = 0.0) ->
             rated, ratings = R.indices[start:stop], R.data[start:stop]
             X[i] = solve_row(Y[rated], ratings, lambda_reg * n_ratings**reg_exponent)
     return X
+
+
+def frozen(array, dtype) -> np.ndarray:
+    """An array as compiled loops take it: in order, and read-only.
+
+    For arrays of any other kind they would be compiled again, which takes seconds.
+    """
+    array = np.ascontiguousarray(array, dtype).view()
+    array.flags.writeable = False
+    return array
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,7 +309,7 @@ class Equation:
         return {
             "Y": self.Y[columns],
             "r": self.ratings[part],
-            "penalty": self.penalties[i],
+            "penalty": float(self.penalties[i]),
             "offsets": None if self.offsets is None else self.offsets[columns],
             "weights": None if self.weights is None else self.weights[part],
             "gram": self.gram,
@@ -328,10 +363,13 @@ def solve_rows(
     Raises
     ------
     ValueError
-        If a row's system is singular to rounding.
+        If a row's system is singular to rounding, or its indices are those of no rows of Y.
     """
     n_rows, n_factors = len(equation), equation.Y.shape[1]
     stop = n_rows if stop is None else stop
+    columns = equation.indices[equation.indptr[start] : equation.indptr[stop]]
+    if len(columns) and not 0 <= columns.min() <= columns.max() < len(equation.Y):
+        raise ValueError(f"the equation's indices do not fit the {len(equation.Y)} rows of its Y")
     X = np.zeros((n_rows, n_factors), equation.Y.dtype) if X is None else X
     squares = np.empty(0) if squares is None else squares
     if not (compiled and numba_is_here()):
@@ -339,14 +377,12 @@ def solve_rows(
         return X
     e, f, dtype = equation, n_factors, equation.Y.dtype
     rows = (
-        e.indptr.astype(np.int64, copy=False),
-        e.indices.astype(np.int32, copy=False),
-        e.ratings.astype(dtype, copy=False),
-        np.ascontiguousarray(e.Y),
-        e.penalties.astype(dtype, copy=False),
+        frozen(e.indptr, np.int64),
+        frozen(e.indices, np.int32),
+        *(frozen(array, dtype) for array in (e.ratings, e.Y, e.penalties)),
     )
     offsets, weights, gram, prior, noise, x0 = (
-        np.empty(shape, dtype) if given is None else np.ascontiguousarray(given, dtype)
+        frozen(np.empty(shape) if given is None else given, dtype)
         for given, shape in (
             (e.offsets, 0), (e.weights, 0), (e.gram, (0, f)), (e.prior, (0, f)), (e.noise, (0, f)),
             (e.x0, (0, f)),
@@ -367,7 +403,7 @@ def _solve_in_python(equation, start, stop, X, squares):
     for i in range(start, stop):
         row = equation.row(i)
         if len(row["r"]) or equation.gram is not None or equation.noise is not None:
-            X[i] = solve_row(**row)
+            X[i] = _solve_row(**row)
         else:
             X[i] = 0 if equation.prior is None else equation.prior[i]
         if len(squares):

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 
 from threadpoolctl import get_cached_controller
 
+from .ratings import check_count
+
 _lock, _inside = threading.Lock(), {}  # who is in `one_blas_thread`, and how it was before
 
 
@@ -179,3 +181,8 @@ def _leave(me):
             with before:  # on leaving, all is as it was noted
                 pass
         del _inside[me]
+
+
+def check_workers(n_workers) -> int:
+    """How many workers, by default as many as there are cores; or raise TypeError or ValueError."""
+    return count_cores() if n_workers is None else check_count("n_workers", n_workers, high=1_000)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from .metrics import calculate_rmse, check_clip, evaluate_lists
 from .model import ALS
 from .ratings import check_count, check_dtype, check_held_out, check_ratings, check_rng
-from .timing import count_cores, one_blas_thread
+from .timing import check_workers, one_blas_thread
 
 FEATURES = ("user_features", "item_features")
 METRICS = "rmse", "ndcg"  # of which less is better, and more
@@ -109,7 +109,7 @@ def grid_search(
                 f"executor must be 'threads', 'serial' or a pool of concurrent.futures, got "
                 f"{executor!r}; for processes pass ProcessPoolExecutor(2, get_context('spawn'))"
             )
-        n_workers = count_cores() if n_workers is None else check_count("n_workers", n_workers)
+        n_workers = check_workers(n_workers)
     elif n_workers is not None:
         raise ValueError("n_workers is the pool's own affair; leave it out with an Executor")
     if metric not in METRICS:

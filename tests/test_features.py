@@ -107,6 +107,8 @@ def test_numbers_are_cut_into_ranges_of_as_many_rows(kind):
         assert newcomer(table, {"year": year}).argmax() == k
     for nothing in (None, np.nan, np.inf, pd.NA):
         assert not newcomer(table, {"year": nothing}).any()
+    with pytest.raises(ValueError, match="features: 'year' holds numbers, got 'old'"):
+        newcomer(table, {"year": "old"})
 
 
 def test_ranges_of_numbers_that_repeat_are_never_empty():
@@ -140,72 +142,8 @@ def test_a_matrix_is_taken_as_it_is(convert):
 
 # What cannot be, each with one clear sentence
 
-ROWS = pd.DataFrame({"age": range(40)})
-TWO = pd.DataFrame([[1, 2]] * 40, columns=["a", "a"])
-FITS = [
-    (ROWS[:39], ValueError, "user_features: 39 rows for 40; they stand in the order of the rows"),
-    (np.ones((30, 2)), ValueError, "user_features: 30 rows for 40"),
-    (sp.csr_array(np.diag([np.nan] * 40)), ValueError, "must have columns, of finite numbers"),
-    (np.full((40, 1), np.inf), ValueError, "must have columns, of finite numbers"),
-    (np.full((40, 1), 1e300), ValueError, "must have columns, of finite numbers"),  # in float32
-    (np.ones((40, 0)), ValueError, "must have columns"),
-    (np.full((40, 1), "a"), TypeError, "user_features must be real numbers, got dtype <U1"),
-    (np.ones((40, 1), complex), TypeError, "user_features must be real numbers, got dtype compl"),
-    (np.ones((40, 1), object), TypeError, "user_features must be real numbers, got dtype object"),
-    (np.ones(40), TypeError, "must be a table or a matrix, with a row each, got ndarray"),
-    (sp.coo_array(np.ones(40)), TypeError, "with a row each, got coo_array"),
-    ([[1]] * 40, TypeError, "with a row each, got list"),
-    (ROWS["age"], TypeError, "with a row each, got Series"),
-    (pd.DataFrame(index=range(40)), ValueError, "user_features is a table without columns"),
-    (ROWS.assign(x=None), ValueError, "user_features: column 'x' holds no values; leave it out"),
-    (TWO, ValueError, "user_features has two columns 'a'; rename one of them"),
-    (pd.DataFrame({1: [1] * 40, "1": 2}), ValueError, "has two columns '1'"),
-    (pd.DataFrame({"g": [["a", "b"]] * 40}), TypeError, "join the lists in column 'g' by \"|\""),
-    (pd.DataFrame({"g": [*"ab" * 19, {"c"}, None]}), TypeError, "join the lists in column 'g'"),
-]
-
-
-@pytest.mark.parametrize(("features", "error", "message"), FITS)
-def test_features_that_cannot_be_are_refused_at_once(monkeypatch, features, error, message):
-    def computed(*args, **options):
-        pytest.fail("something was computed before the input was checked")
-
-    monkeypatch.setattr("alsnb.parallel.solve_rows", computed)
-    before = features.copy() if hasattr(features, "copy") else features
-    with pytest.raises(error) as caught:
-        fit(SMALL, user_features=features, dtype=np.float32)
-    assert message in str(caught.value) and "\n" not in str(caught.value)
-    if isinstance(features, pd.DataFrame):
-        pd.testing.assert_frame_equal(features, before)
-
 
 MODEL, PLAIN = fitted(), fitted("plain")  # a table of users, a matrix of items
-NEWCOMERS = [
-    ("users", {"colour": "red"}, ValueError, "'colour' is no feature of the model, which has age,"),
-    ("users", {"age": "old"}, ValueError, "features: 'age' holds numbers, got 'old'"),
-    ("users", {"likes": ["art", "war"]}, TypeError, "join the lists in column 'likes' by"),
-    ("users", pd.DataFrame({"age": [25, 30]}), ValueError, "features: 2 rows for 1"),
-    ("users", np.ones((1, 12)), TypeError, "features must be a table, as when the model was fit"),
-    ("users", [25], TypeError, "features must be a table, as when the model was fitted"),
-    ("items", {"year": 1990}, TypeError, "features must be a matrix, as when the model was fitted"),
-    ("items", np.ones((1, 3)), ValueError, "features: 3 columns for 4 features of the model"),
-    ("items", np.ones((2, 4)), ValueError, "features: 2 rows for 1; they stand in the order"),
-    ("items", np.full((1, 4), np.nan), ValueError, "features must have columns, of finite numbers"),
-]
-
-
-@pytest.mark.parametrize(("side", "features", "error", "message"), NEWCOMERS)
-def test_newcomers_whose_features_cannot_be(side, features, error, message):
-    calls = [
-        lambda: MODEL.fold_in(([1], [5]), side, features=features),
-        lambda: MODEL.append(([1], [5]), SMALL, side, features=features),
-        lambda: MODEL.prior_mean([1], side, features=features),
-        lambda: MODEL.explain(3, [1], [5], features=features),
-    ]
-    for call in calls if side == "users" else calls[:-1]:
-        with untouched(MODEL, SMALL), pytest.raises(error) as caught:
-            call()
-        assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("model", [PLAIN, fitted("implicit")], ids=["plain", "implicit"])

@@ -15,7 +15,6 @@ from helpers import (
     close,
     data_of,
     each_model,
-    entries,
     features_of,
     fit,
     fitted,
@@ -31,7 +30,6 @@ from alsnb.bayes import most_informative_items
 
 N_USERS, N_ITEMS = SMALL.shape
 ALONE, UNRATED = 5, 7  # a user and an item without ratings
-FORMATS = {"csr": sp.csr_matrix, "csc": sp.csc_array, "coo": sp.coo_array, "lil": sp.lil_array}
 
 
 def known(variant, side):
@@ -120,33 +118,6 @@ def test_nobody_is_appended_and_ratings_keep_their_digits(side):
 # Nothing that is given is changed, and any format of R will do
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("form", FORMATS)
-def test_any_format_and_nothing_is_changed(variant, form):
-    small = data_of(variant, SMALL)
-    model = fitted(variant)
-    calls = [
-        lambda R, new: model.update((3, *row), R),
-        lambda R, new: model.forget(3, rated_by(small, 3)[0][:2], R),
-        lambda R, new: (model.fold_in(new), model.fold_in(new.T, "items"), model.fold_in(row)),
-        lambda R, new: model.update(new, R),
-        lambda R, new: model.update(new, R, "items"),
-        lambda R, new: model.append(new, R),
-        lambda R, new: model.append(new.T, R, "items"),
-        lambda R, new: model.explain(3, *row),
-        lambda R, new: model.recommend(3, R),
-    ]
-    row = np.array([4, 1, 6]), np.array([2.0, 5.0, 0.5 * (variant in COUNTS)])
-    new = data_of(variant, heavy_tailed(40, 30, seed=5))
-    other, other_new = FORMATS[form](small), FORMATS[form](new)
-    for call in calls:
-        with untouched(model, *row, other, other_new):
-            reached = call(other, other_new)
-        for part, expected in zip(reached, call(small, new), strict=True):
-            same = entries if sp.issparse(part) else bytes_of
-            assert same(part) == same(expected)
-
-
 # What is wrong
 
 
@@ -177,76 +148,7 @@ def test_without_settings_nothing_is_solved(call):
 
 MODEL, PLAIN = fitted(), fitted("plain")
 NEW = sp.csr_array(([3.0], ([0], [0])), shape=(2, N_ITEMS))
-NAN, HUGE = NEW * np.nan, NEW * 1e39
-TWICE = sp.coo_array(([1.0, 2.0], ([0, 0], [1, 1])), shape=NEW.shape)
-ROWS = [  # what is wrong with positions and ratings, whatever they are given to
-    ([30], [1], IndexError, r"items holds 30, but positions \(not ids\) are 0 to 29"),
-    ([1.0], [1], TypeError, "items must be whole numbers in one dimension, got float64"),
-    (["Fargo"], [1], TypeError, "positions, not ids or titles, which Ratings.items"),
-    (np.ones(30, bool), np.ones(30), TypeError, "items must be whole numbers"),
-    ([1, 2, 1], [1, 2, 3], ValueError, "items holds a position twice; keep one of each"),
-    ([1], [np.nan], ValueError, "ratings hold NaN or ∞"),
-    ([1], [True], TypeError, "ratings must be real numbers, got dtype bool"),
-    ([1], [], ValueError, r"items and ratings must be as many, got shapes \(1,\) and \(0,\)"),
-]
-
-
-@pytest.mark.parametrize(("items", "ratings", "error", "message"), ROWS)
-def test_bad_row(items, ratings, error, message):
-    for call in (
-        lambda: MODEL.fold_in((items, ratings)),
-        lambda: MODEL.update((0, items, ratings), SMALL),
-        lambda: MODEL.explain(0, items, ratings),
-    ):
-        with untouched(MODEL, SMALL), pytest.raises(error, match=message):
-            call()
-
-
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
-        (lambda: MODEL.fold_in(([40], [1]), "items"), IndexError, "users holds 40, .* 0 to 39"),
-        (
-            lambda: MODEL.fold_in((0, [1], [4])),
-            TypeError,
-            r"a pair \(items, ratings\) or .* got tuple",
-        ),
-        (lambda: MODEL.update(([1], [4]), SMALL), ValueError, r"\(user, items, ratings\), got 2"),
-        (lambda: MODEL.fold_in(NEW, "item"), ValueError, "side must be 'users' or 'items', got"),
-        (lambda: MODEL.append(NEW, SMALL, None), ValueError, "side must be 'users' or 'items'"),
-        (lambda: MODEL.fold_in(SMALL, "items"), ValueError, "30 columns for 40 users; is it tr"),
-        (lambda: MODEL.fold_in(SMALL.T), ValueError, "40 columns for 30 items; is it transposed"),
-        (lambda: MODEL.append(NEW.T, SMALL), ValueError, "2 columns for 30 items"),
-        (lambda: MODEL.fold_in(NAN), ValueError, "ratings holds NaN, ∞"),
-        (lambda: MODEL.fold_in(TWICE), ValueError, "ratings is ambiguous"),
-        (lambda: MODEL.fold_in(NEW.toarray()), TypeError, "or a sparse matrix, got ndarray"),
-        (lambda: MODEL.fold_in([[1], [4]]), TypeError, "got list"),
-        (
-            lambda: MODEL.append((3, [1], [4]), SMALL),
-            TypeError,
-            "new ratings must be a pair .* got tuple",
-        ),
-        (lambda: MODEL.update(NEW, SMALL), ValueError, "new is 2 × 30 but the model 40 × 30"),
-        (lambda: MODEL.update((40, [1], [4]), SMALL), IndexError, "user is 40, but positions"),
-        (
-            lambda: MODEL.update(("1", [1], [4]), SMALL),
-            TypeError,
-            "user must be a position, got '1'",
-        ),
-        (lambda: MODEL.update((0, [1], [4]), SMALL.T), ValueError, "R is 30 × 40 but the model"),
-        (lambda: MODEL.append(NEW, SMALL[:9]), ValueError, "R is 9 × 30 but the model 40 × 30"),
-        (lambda: MODEL.forget(ALONE, 3, SMALL), ValueError, "user 5 has not rated item 3"),
-        (lambda: MODEL.explain(30, [1], [4]), IndexError, "item is 30, but positions"),
-        (lambda: MODEL.predict([0, 40]), IndexError, "users holds 40"),
-        (lambda: MODEL.predict(0, 1, clip=(5, 1)), ValueError, "clip"),
-        (lambda: MODEL.predict("ann"), TypeError, "positions, not ids"),
-        (lambda: MODEL.fold_in(SMALL, n_workers=0), ValueError, "n_workers"),
-        (lambda: MODEL.fold_in(SMALL, n_workers=1.5), TypeError, "n_workers"),
-    ],
-)
-def test_bad_input(call, error, message):
-    with untouched(MODEL, SMALL), pytest.raises(error, match=message):
-        call()
+HUGE = NEW * 1e39
 
 
 single = fitted("plain", "float32")

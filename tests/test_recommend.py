@@ -212,49 +212,6 @@ def test_cosine_asks_for_directions_and_dot_for_lengths_too():
 # What is wrong
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
-        (lambda: MODEL.recommend(3, R), IndexError, r"user is 3, but positions \(not ids\) are 0"),
-        (lambda: MODEL.recommend(True, R), TypeError, "user must be a whole number, got True"),
-        (lambda: MODEL.recommend([0, 3], R), IndexError, "users holds 3, but positions"),
-        (lambda: MODEL.recommend(["ann"], R), TypeError, "users must be .*: positions, not ids"),
-        (lambda: MODEL.recommend(0, R, 0), ValueError, "top_n must be at least 1, got 0"),
-        (lambda: MODEL.recommend(0, R.T), ValueError, "R is 6 × 3 but the model 3 × 6"),
-        (lambda: MODEL.recommend(None, R, n_workers=0), ValueError, "n_workers must be at least 1"),
-        (lambda: alsnb.recommend_items(0, U, V[:, :1], R), ValueError, "U and V do not fit"),
-        (lambda: MODEL.similar_items(6), IndexError, "item is 6, but positions"),
-        (lambda: MODEL.similar_items(0, measure="l2"), ValueError, "'cosine' or 'dot', got 'l2'"),
-        (lambda: alsnb.top_items([1, 2], exclude=[2]), IndexError, "exclude holds 2"),
-        (lambda: alsnb.top_items([1, np.nan]), ValueError, "NaN or ∞"),
-        (lambda: alsnb.top_items(V), ValueError, r"one for each item, got shape \(6, 2\)"),
-    ],
-)
-def test_bad_input(call, error, message):
-    with pytest.raises(error, match=message):
-        call()
-
-
-@pytest.mark.parametrize(
-    ("candidates", "error", "message"),
-    [
-        ([6], IndexError, r"candidates holds 6, but positions \(not ids\) are 0 to 5"),
-        ([1, 1], ValueError, "candidates holds a position twice"),
-        (np.ones(6, bool), TypeError, "candidates must be whole numbers .*: positions, not ids"),
-    ],
-)
-def test_candidates_are_checked_by_all_who_take_them(candidates, error, message):
-    for call in (
-        lambda: MODEL.recommend(0, R, candidates=candidates),
-        lambda: MODEL.recommend(None, R, candidates=candidates),
-        lambda: MODEL.similar_items(0, candidates=candidates),
-        lambda: alsnb.top_items(np.ones(6), candidates=candidates),
-        lambda: alsnb.recommend_items(0, U, V, R, candidates=candidates),
-    ):
-        with pytest.raises(error, match=message):
-            call()
-
-
 @pytest.mark.parametrize("variant", [one for one in VARIANTS if one not in GIVEN])
 @pytest.mark.parametrize("measure", ["cosine", "dot"])
 def test_an_item_without_ratings_is_like_nothing(variant, measure):
