@@ -630,10 +630,9 @@ def _strengths(draw):
 
 
 def _first_draw(model) -> Draw:
-    """A random start, of rows that know nothing of each other."""
-    k, dtype = model.n_factors + 1, model.U.dtype
-    zeros, root = np.zeros(k, dtype), np.eye(k, dtype=dtype)
-    priors = tuple(Prior(zeros, root, model.link(side), {}) for side in SIDES)
+    """A random start; means and precisions are drawn before they are used."""
+    none = np.empty(0)
+    priors = tuple(Prior(none, none, model.link(side), {}) for side in SIDES)
     return Draw(model.U, model.V, 1.0, priors)
 
 

@@ -363,7 +363,8 @@ def test_few_samples_and_draws():
     assert len(posterior.draws) == 1 and len(posterior.trace) == 2
     assert len(posterior.pairs) == SMALL.nnz and posterior.pairs["r_hat"].isna().all()
     assert posterior.predict(0)[1].tolist() == 30 * [0]
-    long = quick(n_samples=90, n_draws=30, n_chains=1, pairs=None)
+    nothing = sp.csr_array(SMALL.shape)
+    long = quick(n_samples=90, n_draws=30, n_chains=1, pairs=nothing)
     kept = [*long.trace["noise"]][1:]
     places = [kept.index(draw.noise) for draw in long.draws]
     assert len(places) == 30 and set(np.diff(places)) <= {3, 4} and places[-1] == 89
