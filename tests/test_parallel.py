@@ -10,6 +10,7 @@ import threading
 import time
 from contextlib import nullcontext
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ from helpers import SECONDS, VARIANTS, bits, fit, heavy_tailed, in_time
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import alsnb
-from alsnb.parallel import cut_rows, open_executor
+from alsnb.parallel import cut_equation, cut_rows, open_executor
+from alsnb.ridge import Equation
 
 psutil = pytest.importorskip("psutil")  # distributed asks for it
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="no process groups or POSIX signals")
@@ -39,17 +41,24 @@ def serial(variant, dtype=np.float64):
 # Ranges of rows
 
 
-def test_rows_are_cut_into_ranges_of_equal_cost():
-    n = np.random.default_rng(0).integers(0, 99, 1000)
-    indptr = np.concatenate([[0], np.cumsum(n)])
+@pytest.mark.parametrize("kind", ["exact", "gram", "steps"])
+def test_rows_are_cut_into_ranges_of_equal_cost(kind):
+    """To the row, for a Dask worker has one range alone; others take them from a queue."""
+    n, f = np.random.default_rng(0).integers(0, 99, 1000), 10
+    size, length = np.minimum(n, f), np.maximum(n, f)  # of the smaller system
+    costs, more = {
+        "exact": (size**2 * length + size**3 / 3, {}),
+        "gram": (n * f**2 + f**3 / 3, {"gram": np.eye(f)}),
+        "steps": (3 * (4 * n + 2 * f) * f, {"x0": np.ones((1000, f)), "n_steps": 2}),
+    }[kind]
+    total = np.cumsum(costs + 8 * n * f + 1000)
+    indptr, none = np.concatenate([[0], np.cumsum(n)]), np.empty((0, f))
+    equation = Equation(indptr, none, none, none, none, **more)
     for n_ranges in (1, 2, 7, 100):
-        ranges = cut_rows(indptr, 10, n_ranges)
-        assert [row for cut in ranges for row in range(*cut)] == [*range(1000)]
-        size, length = np.minimum(n, 10), np.maximum(n, 10)  # of the smaller system
-        cost = size**2 * length / 2 + size**3 / 6 + 40 * n + 500
-        costs = [cost[start:stop].sum() for start, stop in ranges]
-        assert len(costs) == n_ranges
-        assert max(costs) <= cost.sum() / n_ranges + cost.max()
+        stops = np.searchsorted(total, total[-1] * np.arange(1, n_ranges) / n_ranges).tolist()
+        expected = [*pairwise([0, *stops, 1000])]
+        assert cut_equation(equation, n_ranges) == expected
+        assert len(expected) == n_ranges
     assert cut_rows(np.array([0]), 10, 3) == []
     assert cut_rows(np.array([0, 4, 5]), 10, 9) == [(0, 1), (1, 2)]
 
