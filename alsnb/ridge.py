@@ -367,6 +367,8 @@ def solve_rows(
     """
     n_rows, n_factors = len(equation), equation.Y.shape[1]
     stop = n_rows if stop is None else stop
+    if not 0 <= start <= stop <= n_rows:
+        raise ValueError(f"start and stop must be within the {n_rows} rows, got {start} and {stop}")
     columns = equation.indices[equation.indptr[start] : equation.indptr[stop]]
     if len(columns) and not 0 <= columns.min() <= columns.max() < len(equation.Y):
         raise ValueError(f"the equation's indices do not fit the {len(equation.Y)} rows of its Y")

@@ -1,8 +1,7 @@
 """Every public function about models, called with what careless people and programs pass."""
 
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -73,8 +72,8 @@ def less(kind, *names):
     return {name: one for name, one in kind[0].items() if name not in names}, kind[1]
 
 
-def one_of(*names):
-    return {}, {"another": "x", "None": None, "number": 3, "list": list(names)}
+def one_of(name):
+    return {}, {"another": "x", "None": None, "number": 3, "list": [name]}
 
 
 MATRIX = SAME_MATRIX, BAD_MATRIX
@@ -117,6 +116,7 @@ FACTORS = but(FACTORS, "NaN", "infinity", "a row fewer", integers=lambda A: A.as
 SCORES = but(LINE, "a row fewer")
 ANY = {name: BAD_FLOATS[name] for name in ("None", "text", "strings", "objects", "complex")}
 ANY = less(LINE, "float32")[0], ANY | {name: BAD_FLOATS[name] for name in ("dates", "ragged")}
+EXPONENT = 0.5, but(NUMBER, "zero", thousand=1000)
 LEVEL = but(NUMBER, one=1, percent=90)
 SIDE = {}, {"user": "user", "None": None, "number": 0, "list": ["users"]}
 TABLE = (
@@ -182,21 +182,12 @@ def print_nothing(*_):
 
 ROW = {"items": ([0, 3, 5], POSITIONS), "ratings": ([4.0, 1.0, 5.0], STARS)}
 ROW = {name: (np.array(good), kind) for name, (good, kind) in ROW.items()}
-PATH = Path(tempfile.mkdtemp()) / "model.npz"
+PATH = Path("model.npz")
 RATINGS = alsnb.Ratings.from_table(
     pd.DataFrame(np.argwhere(R.toarray()), columns=["user_id", "item_id"]).assign(rating=R.data)
 )
 SAVED = ALS(2).fit(RATINGS, 2, **QUIET)
-PATHS = (
-    {"text": str},
-    {
-        "None": None,
-        "bytes": b"model.npz",
-        "number": 3,
-        "list": lambda path: [path],
-        "array": np.ones(3),
-    },
-)
+PATHS = {"text": str}, {"None": None, "bytes": b"m.npz", "number": 3, "list": ["m.npz"]}
 NOT_CSR = {
     name: form
     for name, form in SAME_MATRIX.items()
@@ -212,12 +203,11 @@ OF_USER = but(  # of a model whose features are a table
     **{"no such column": {"colour": "red"}},
     **{"list": {"likes": ["art", "war"]}, "matrix": np.ones((1, 7)), "sparse": sp.eye_array(1, 7)},
 )
-OPTIMISE = {
-    "R": (R, MATRIX),
-    "n_factors": (2, COUNT),
-    "lambda_reg": (2.0, PAIR),
-    "n_iterations": (2, COUNT),
-}
+PREDICT = {"users": (np.array([0, 3, 1]), REPEATED), "items": (np.array([5, 0, 2]), REPEATED)}
+PREDICT["clip"] = (1, 5), CLIP
+LISTS = {"top_n": (2, COUNT), "candidates": (np.array([0, 2, 5]), SOME)}
+OPTIMISE = {"R": (R, MATRIX), "lambda_reg": (2.0, PAIR)}
+OPTIMISE |= dict.fromkeys(("n_factors", "n_iterations"), (2, COUNT))
 FIT = {
     "R": (R, FITTING),
     "n_iterations": (2, COUNT),
@@ -238,7 +228,7 @@ CALLS = {
         {
             "n_factors": (2, but(COUNT, billion=10**9)),
             "lambda_reg": (2.0, PAIR),
-            "reg_exponent": (0.5, but(NUMBER, "zero", thousand=1000)),
+            "reg_exponent": EXPONENT,
             "bias": (True, FLAG),
             "bias_reg": (2.0, but(PAIR, "None")),
             "implicit_features": (True, FLAG),
@@ -250,7 +240,7 @@ CALLS = {
     "ALS.fit": (lambda R, **given: SETTINGS.fit(R, verbose=False, **given), FIT),
     "ALS.fit in steps": (
         lambda **given: PLAIN.settings.fit(R, 2, **QUIET, **given),
-        {"solver": ("cg", one_of()), "cg_steps": (2, but(COUNT, billion=10**9))},
+        {"solver": ("cg", one_of("cg")), "cg_steps": (2, but(COUNT, billion=10**9))},
     ),
     "als_matrix_factorization": (
         lambda **given: alsnb.als_matrix_factorization(**QUIET, **given),
@@ -280,7 +270,7 @@ CALLS = {
         | {
             "lambda_reg": (2.0, NUMBER),
             "learning_rate": (1 / 64, NUMBER),
-            "reg_exponent": (0.5, but(NUMBER, "zero")),
+            "reg_exponent": EXPONENT,
         },
     ),
     "objective_gradient": (
@@ -289,38 +279,20 @@ CALLS = {
             "R": (R, FITTING),
             "U": (np.round(9 * PLAIN.U), FLOATS),
             "V": (np.round(9 * PLAIN.V), FLOATS),
-            "lambda_reg": (2.0, but(NUMBER, "zero")),
-            "reg_exponent": (0.5, but(NUMBER, "zero")),
+            **{"lambda_reg": (2.0, but(NUMBER, "zero")), "reg_exponent": EXPONENT},
         },
     ),
     "Factorization": (
         lambda U, V, settings: Factorization(U, V, settings).predict([0, 1]),
         {
-            "U": (PLAIN.U, FACTORS),
-            "V": (PLAIN.V, FACTORS),
-            "settings": (
-                ALS(2),
-                ({}, {"dict": {"n_factors": 2}, "text": "x", "class": lambda _: ALS}),
-            ),
+            **{"U": (PLAIN.U, FACTORS), "V": (PLAIN.V, FACTORS)},
+            "settings": (ALS(2), ({}, {"dict": {"n_factors": 2}, "class": lambda _: ALS})),
         },
     ),
-    "Factorization.predict": (
-        MODEL.predict,
-        {
-            "users": (np.array([0, 3, 1]), REPEATED),
-            "items": (np.array([5, 0, 2]), REPEATED),
-            "clip": ((1, 5), CLIP),
-        },
-    ),
+    "Factorization.predict": (MODEL.predict, PREDICT),
     "Factorization.recommend": (
         MODEL.recommend,
-        {
-            "users": (np.array([0, 3, 7]), SOME),
-            "R": (R, KNOWN),
-            "top_n": (2, COUNT),
-            "candidates": (np.array([0, 2, 5]), SOME),
-            "n_workers": (1, WORKERS),
-        },
+        LISTS | {"R": (R, KNOWN), "n_workers": (1, WORKERS), "users": (np.array([0, 3, 7]), SOME)},
     ),
     "Factorization.recommend to one": (
         lambda user: MODEL.recommend(user, R),
@@ -328,23 +300,13 @@ CALLS = {
     ),
     "recommend_items": (
         alsnb.recommend_items,
-        {
-            "user": (7, POSITION),
-            "U": (MODEL.U, FACTORS),
-            "V": (MODEL.V, FACTORS),
-            "R": (R, KNOWN),
-            "top_n": (2, COUNT),
-            "candidates": (np.array([0, 2, 5]), SOME),
-        },
+        LISTS
+        | {"R": (R, KNOWN), "user": (7, POSITION)}
+        | {"U": (MODEL.U, FACTORS), "V": (MODEL.V, FACTORS)},
     ),
     "Factorization.similar_items": (
         MODEL.similar_items,
-        {
-            "item": (1, POSITION),
-            "top_n": (2, COUNT),
-            "candidates": (np.array([0, 2, 5]), SOME),
-            "measure": ("dot", one_of("dot")),
-        },
+        LISTS | {"item": (1, POSITION), "measure": ("dot", one_of("dot"))},
     ),
     "Factorization.fold_in": (
         row_of(MODEL.fold_in),
@@ -367,11 +329,8 @@ CALLS = {
     ),
     "Factorization.update many": (
         MODEL.update,
-        {
-            "new": (R_TEST, but(FITTING, "nothing", pair=([1], [4]))),
-            "R": (R, KNOWN),
-            "n_workers": (1, WORKERS),
-        },
+        {"R": (R, KNOWN), "n_workers": (1, WORKERS)}
+        | {"new": (R_TEST, but(FITTING, "nothing", pair=([1], [4])))},
     ),
     "add_rating_optimized": (
         alsnb.add_rating_optimized,
@@ -381,11 +340,8 @@ CALLS = {
     ),
     "Factorization.forget": (
         MODEL.forget,
-        {
-            "user": (0, POSITION),
-            "items": (np.array([0, 5]), but(POSITIONS, unrated=1)),
-            "R": (R, KNOWN),
-        },
+        {"user": (0, POSITION), "R": (R, KNOWN)}
+        | {"items": (np.array([0, 5]), but(POSITIONS, unrated=1))},
     ),
     "Factorization.append": (
         row_of(MODEL.append),
@@ -408,15 +364,12 @@ CALLS = {
         lambda path, ratings: load_model(SAVED.save(path, ratings), with_ratings=True)[0],
         {"path": (PATH, PATHS), "ratings": (RATINGS, ({}, {"R": R, "table": RATINGS.table}))},
     ),
-    "load_model": (load_model, {"path": (SAVED.save(PATH), PATHS)}),
+    "load_model": (load_model, {"path": (PATH, PATHS)}),
     "top_items": (
         alsnb.top_items,
-        {
-            "scores": (np.array([3.0, 1, 5, 2]), SCORES),
-            "top_n": (2, COUNT),
-            "exclude": (np.array([0, 2]), POSITIONS),
-            "candidates": (np.array([1, 2, 3]), SOME),
-        },
+        LISTS
+        | {"scores": (np.array([3.0, 1, 5, 2, 4, 0]), SCORES)}
+        | {"exclude": (np.array([0, 2]), POSITIONS)},
     ),
     "solve_row": (
         alsnb.solve_row,
@@ -441,7 +394,7 @@ CALLS = {
             "R": (R, but(less(FITTING, *NOT_CSR), "nothing", "no rows", "one row", **NOT_CSR)),
             "Y": (ITEMS, FLOATS),
             "lambda_reg": (2.0, NUMBER),
-            "reg_exponent": (0.5, but(NUMBER, "zero", thousand=1000)),
+            "reg_exponent": EXPONENT,
         },
     ),
     "sample_factorization": (
@@ -452,15 +405,13 @@ CALLS = {
             "burn_in": (1, but(COUNT, "zero")),
             "n_chains": (1, COUNT),
             "implicit_features": (True, FLAG),
-            "user_features": (USERS, TABLE),
-            "item_features": (ITEMS, FEATURES),
             "clip": ((1, 5), CLIP),
         }
-        | {name: FIT[name] for name in ("executor", "n_workers", "rng", "dtype")},
+        | {name: FIT[name] for name in FIT.keys() - {*OPTIMISE, "R_test", "callback", "tol"}},
     ),
     "sample_factorization of pairs": (
         lambda users, items: sample_factorization(R, 2, pairs=(users, items), **FEW),
-        {"users": (np.array([0, 3, 1]), REPEATED), "items": (np.array([5, 0, 2]), REPEATED)},
+        {name: PREDICT[name] for name in ("users", "items")},
     ),
     "sample_factorization, samples": (
         lambda **given: sample_factorization(R, 2, burn_in=1, **QUIET, **given),
@@ -470,34 +421,13 @@ CALLS = {
         lambda **given: bayes.Posterior(**given).predict(0),
         {name: (getattr(POSTERIOR, name), ({}, {})) for name in ("draws", "pairs", "trace")},
     ),
-    "Posterior.predict": (
-        POSTERIOR.predict,
-        {
-            "users": (np.array([0, 3, 1]), REPEATED),
-            "items": (np.array([5, 0, 2]), REPEATED),
-            "clip": ((1, 5), CLIP),
-        },
-    ),
-    "Posterior.interval": (
-        POSTERIOR.interval,
-        {
-            "users": (np.array([0, 3, 1]), REPEATED),
-            "items": (np.array([5, 0, 2]), REPEATED),
-            "clip": ((1, 5), CLIP),
-            "level": (0.5, LEVEL),
-        },
-    ),
+    "Posterior.predict": (POSTERIOR.predict, PREDICT),
+    "Posterior.interval": (POSTERIOR.interval, PREDICT | {"level": (0.5, LEVEL)}),
     "Posterior.recommend": (
         POSTERIOR.recommend,
-        {
-            "users": (np.array([0, 3, 1]), SOME),
-            "R": (R, KNOWN),
-            "top_n": (2, COUNT),
-            "by": ("thompson", one_of("mean")),
-            "level": (0.5, LEVEL),
-            "candidates": (np.array([0, 2, 5]), SOME),
-            "rng": (0, SEED),
-        },
+        LISTS
+        | {"R": (R, KNOWN), "users": (np.array([0, 3, 1]), SOME), "rng": (0, SEED)}
+        | {"by": ("thompson", one_of("mean")), "level": (0.5, LEVEL)},
     ),
     "Posterior.fold_in": (
         row_of(POSTERIOR.fold_in),
@@ -570,6 +500,14 @@ def asked(name, argument, which):
 def expected(name):
     call, arguments = CALLS[name]
     return flat(call(**{one: good for one, (good, _) in arguments.items()}))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def folder(tmp_path_factory):
+    """Where there is a file of a model."""
+    with chdir(tmp_path_factory.mktemp("models")):
+        SAVED.save(PATH)
+        yield
 
 
 EACH = pytest.mark.parametrize(

@@ -29,7 +29,6 @@ from alsnb import ALS, rated_by
 from alsnb.bayes import most_informative_items
 
 N_USERS, N_ITEMS = SMALL.shape
-ALONE, UNRATED = 5, 7  # a user and an item without ratings
 
 
 def known(variant, side):
@@ -112,12 +111,6 @@ def test_nobody_is_appended_and_ratings_keep_their_digits(side):
     assert 3.7 in grown.data and grown.dtype == float
 
 
-# Explanations
-
-
-# Nothing that is given is changed, and any format of R will do
-
-
 # What is wrong
 
 
@@ -147,10 +140,7 @@ def test_without_settings_nothing_is_solved(call):
 
 
 MODEL, PLAIN = fitted(), fitted("plain")
-NEW = sp.csr_array(([3.0], ([0], [0])), shape=(2, N_ITEMS))
-HUGE = NEW * 1e39
-
-
+HUGE = sp.csr_array(([3e39], ([0], [0])), shape=(2, N_ITEMS))
 single = fitted("plain", "float32")
 
 

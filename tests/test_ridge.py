@@ -299,6 +299,18 @@ def test_arrays_may_be_read_only_and_indices_long(kind, compiled):
 
 
 @EITHER
+def test_no_memory_is_touched_that_is_not_theirs(compiled):
+    e = make_equation()
+    for rows in ((-1, 2), (0, 10), (5, 4)):
+        with pytest.raises(ValueError, match="start and stop must be within the 9 rows, got"):
+            solve_rows(e, *rows, compiled=compiled)
+    for beyond in (-1, len(e.Y)):
+        e.indices[4] = beyond
+        with pytest.raises(ValueError, match="the equation's indices do not fit the 20 rows of"):
+            solve_rows(e, compiled=compiled)
+
+
+@EITHER
 @pytest.mark.parametrize("lengths", [(3, 4, 4), (3, 9, 4)], ids=["few", "many"])
 def test_singular_row_is_named_by_its_penalty(lengths, compiled):
     e = make_equation(lengths=np.array(lengths))
