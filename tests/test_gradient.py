@@ -72,15 +72,6 @@ def test_stochastic_epochs_are_the_formula(toy, nu):
     np.testing.assert_allclose(result.V, V, rtol=0, atol=1e-10 * abs(V).max())
 
 
-@pytest.mark.parametrize("nu", [0, 0.5, 1])
-def test_small_stochastic_steps_add_up_to_the_gradient(toy, nu):
-    # With steps so small that none is felt by the next, an epoch is one full-batch step.
-    tiny, before = 1e-8, start(toy.R)
-    after = fit(toy.R, n_iterations=1, reg_exponent=nu, stochastic=True, learning_rate=tiny)
-    for X, Y, gradient in zip(before, after, dense_gradient(toy, *before, nu), strict=False):
-        np.testing.assert_allclose((X - Y) / tiny, gradient, atol=1e-5 * abs(gradient).max())
-
-
 @pytest.mark.parametrize("stochastic", [False, True])
 def test_reaches_the_least_objective(stochastic):
     # Every pair rated, ν = 0: see test_als for the closed form. Stochastic steps of a fixed
@@ -97,7 +88,7 @@ def test_reaches_the_least_objective(stochastic):
 
 @pytest.mark.parametrize("nu", [0, 0.5, 1])
 def test_full_batch_comes_to_rest_where_als_does(toy, nu):
-    result = fit(toy.R, n_iterations=3000, learning_rate=0.01, reg_exponent=nu)
+    result = fit(toy.R, n_iterations=1000, learning_rate=0.03, reg_exponent=nu)
     began = np.hstack([g.ravel() for g in dense_gradient(toy, *start(toy.R), nu)])
     ended = np.hstack([g.ravel() for g in dense_gradient(toy, result.U, result.V, nu)])
     assert np.linalg.norm(ended) < 1e-5 * np.linalg.norm(began)

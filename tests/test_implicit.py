@@ -94,18 +94,6 @@ def test_rendle_and_others_is_the_same_but_for_a_scale(α0, ν):
     close(model.predict(range(40)), (1 + α0) * U @ V.T)
 
 
-def test_weights_without_bounds():
-    """With α → ∞ what is observed is fitted; with α₀ → ∞ zeros and ones weigh the same."""
-    U, V = np.random.default_rng(0).normal(size=(2, 9, 2))
-    p = np.isin(np.arange(9), [2, 5])
-    for α, α0, expected in (
-        (1e9, 1, np.linalg.solve(V[[2, 5]], [1, 1])),
-        (1, 1e9, np.linalg.lstsq(V, p)[0]),
-    ):
-        settings = ALS(2, 1e-3, confidence=α, unobserved_weight=α0)
-        close(alsnb.Factorization(U, V, settings).fold_in(([2, 5], [1, 3])), expected, 1e-4)
-
-
 def test_rows_without_data_are_zero_and_change_nothing():
     model = ALS(4, 0.3, confidence=2).fit(COUNTED, 3, **QUIET)
     assert model.U.any(axis=1).tolist() == (np.diff(COUNTED.indptr) > 0).tolist()
@@ -165,33 +153,7 @@ def test_updates_of_users_compute_no_gram_matrix_again():
     assert abs(other.equation("users", R).gram - gram).max() > 1e-6
 
 
-# Explanations: Hu, Koren and Volinsky (2008), section 5
-
-
-def test_shares_are_theirs():
-    """s_ij c_uj, with the similarity s_ij = y_iᵀ (YᵀCY + p I)⁻¹ y_j, and no baseline."""
-    model, items, times = fitted("counts"), [3, 20, 11], np.array([1.0, 5, 2])
-    c = np.full(30, 0.3)
-    c[items] += 2 * times
-    p = 0.05 * (3 + 0.3 * 30)
-    W = np.linalg.inv(model.V.T * c @ model.V + p * np.eye(4))
-    shares, baseline = model.explain(8, items, times)
-    close(shares, (model.V[8] @ W @ model.V[items].T) * c[items])
-    assert baseline == 0
-    assert shares.sum() == pytest.approx(model.V[8] @ model.fold_in((items, times)))
-    assert model.explain(8, [], [])[0].shape == (0,)
-
-
 # Lists
-
-
-def test_unknown_users_get_what_is_most_popular():
-    model = fitted("counts")
-    n = alsnb.count_ratings(COUNTED)[1]
-    with pytest.warns(UserWarning, match="no ratings in training: recommended are the most popul"):
-        items, scores = model.recommend(5, COUNTED)
-    assert (n[items] == scores).all() and scores[0] == n.max()
-    assert (np.diff(scores) <= 0).all() and 7 not in items
 
 
 def test_lists_find_what_was_held_out():
