@@ -80,7 +80,7 @@ class ALS:
     Attributes
     ----------
     n_factors : int
-        f, the number of columns of U and V, biases aside.
+        f, the number of columns of U and V, biases aside; at most 10,000.
     lambda_reg : float, or a pair of them
         λ, positive; of a pair, the first is for users and the second for items.
     reg_exponent : float

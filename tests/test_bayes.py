@@ -226,7 +226,7 @@ def test_sweeps_leave_the_joint_distribution_as_it_is(parts):
     rng, before, after = np.random.default_rng(4), [], []
     designs = designs_of(draw_from_prior(rng, rows, given, parts, 2), rows)
     with open_executor("serial") as solve:
-        for _ in range(800):
+        for _ in range(500):
             draw = draw_from_prior(rng, rows, given, parts, 2)
             before.append(numbers_of(draw, rows, given))
             R.data[:] = np.sum(draw.U[users] * draw.V[items], axis=1)

@@ -244,14 +244,6 @@ def test_solve_rows_is_the_dense_solution_compiled_or_not(kind, dtype, rounding)
             assert_near(fast, slow, rounding)
 
 
-@EITHER
-@pytest.mark.parametrize("kind", [(), ("prior",), ("gram",), ("noise",)], ids="-".join)
-def test_rows_without_ratings_leave_no_residuals(kind, compiled):
-    squares = np.full(len(LENGTHS), np.nan)
-    solve_rows(make_equation(kind), squares=squares, compiled=compiled)
-    assert (squares == 0).tolist() == (LENGTHS == 0).tolist()
-
-
 @pytest.mark.parametrize("nu", [0, 0.5, 1])
 def test_half_step_is_solve_rows_with_penalties_by_n(toy, nu):
     Y = np.random.default_rng(2).normal(size=(toy.R.shape[1], 3))
