@@ -341,7 +341,7 @@ def test_appended_and_updated_rows_are_solved_and_no_others(variant, tiny, dtype
     if model.settings.implicit_features:  # nobody knows yet what rating them says
         assert not grown.link(other).rated[n:].any()
     # and the grown model is updated
-    new = sp.random_array(R_grown.shape, density=0.3, rng=rng, format="csr")
+    new = sp.random_array(R_grown.shape, density=0.3, random_state=rng, format="csr")
     new.data[:] = rng.integers(variant in COUNTS, 6, new.nnz)
     with untouched(grown, R_grown, new):
         changed, R_changed = grown.update(new, R_grown, side)
