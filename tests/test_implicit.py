@@ -304,29 +304,3 @@ def test_what_is_asked_in_stars_is_refused(idle):
         with pytest.raises(ValueError) as caught:
             call()
         assert str(caught.value) == message
-
-
-# The library implicit, where it is installed: the same objective, and the same factors
-
-
-@pytest.mark.parametrize("α", [1.0, 40.0])
-@pytest.mark.parametrize(
-    ("solver", "dtype", "rounding"),
-    [("exact", "float64", 1e-10), ("exact", "float32", 1e-3), ("cg", "float64", 1e-10)],
-)
-def test_implicits_factors_are_the_same_from_the_same_start(
-    monkeypatch, solver, dtype, rounding, α
-):
-    """It takes c itself, in float32, and for its steps λ, too; all of these are exact there."""
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # or it warns
-    peer = pytest.importorskip("implicit.cpu.als")
-    R, λ = COUNTED, 0.25
-    C = sp.csr_matrix((1 + α * R.data, R.indices, R.indptr), shape=R.shape, dtype=np.float32)
-    options = {"regularization": λ, "alpha": 1, "use_cg": solver == "cg", "dtype": dtype}
-    with threadpool_limits(1, user_api="blas"):
-        theirs = peer.AlternatingLeastSquares(4, iterations=3, **options)
-        theirs.user_factors, theirs.item_factors = start(R, 4, 0, dtype)
-        theirs.fit(C, show_progress=False)
-    ours = ALS(4, λ, confidence=α).fit(R, 3, solver=solver, dtype=dtype, **QUIET)
-    close(ours.U, theirs.user_factors, rounding)
-    close(ours.V, theirs.item_factors, rounding)
