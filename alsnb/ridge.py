@@ -188,7 +188,10 @@ def solve_positive(A, b, noise=None):
         return b
     factor = cho_factor(A, lower=True, check_finite=False)
     x = cho_solve(factor, b, check_finite=False)
-    return x if noise is None else x + solve_triangular(factor[0], noise, lower=True, trans=1)
+    if noise is None:
+        return x
+    options = {"lower": True, "trans": 1, "check_finite": False}
+    return x + solve_triangular(factor[0], noise, **options)
 
 
 def _unsolvable(penalty, row=None):

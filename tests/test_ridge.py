@@ -377,6 +377,7 @@ def assert_same_fits(arrays, expected):
 
 
 def test_without_numba_a_fit_is_the_same_and_warns_once(tmp_path, arrays_here):
+    pytest.importorskip("numba")
     (blas, warnings), arrays = run_without("numba", tmp_path)
     assert_same_fits(arrays, arrays_here)
     (warning,) = warnings.splitlines()
