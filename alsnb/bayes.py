@@ -20,7 +20,6 @@ import pandas as pd
 import scipy.sparse as sp
 from scipy.linalg import eigh, solve_triangular
 from scipy.special import ndtri
-from tqdm import tqdm
 
 from .als import DivergenceError, check_executor, start_model
 from .features import Link, check_features, sum_rated, unit_rows
@@ -42,7 +41,7 @@ from .ratings import (
     rows_of,
 )
 from .ridge import Equation, solve_rows
-from .timing import one_blas_thread
+from .timing import Progress, one_blas_thread
 
 WHICH = ("mean", "lower", "thompson")
 DIRECT = 1000  # with so many rows or columns at most, links are solved for directly
@@ -528,7 +527,7 @@ def sample_factorization(
     keep = set(np.linspace(0, n_total - 1, min(n_draws, n_total)).astype(int).tolist())
     draws, trace, halves = [], [], [_Running() for _ in range(2 * n_chains)]  # two of each chain
     rows = {"users": R, "items": R.T.tocsr()}
-    bar = tqdm(total=n_chains * (burn_in + n_samples), unit="sweep", disable=not verbose)
+    bar = Progress(total=n_chains * (burn_in + n_samples), unit="sweep", disable=not verbose)
     try:
         with bar, open_executor(executor, n_workers) as solve:
             designs = {

@@ -12,7 +12,6 @@ It is part of the objective, and `step_link` lowers it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -21,6 +20,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from .ridge import compiled, frozen, numba_is_here, solve_positive
+from .timing import open_threads
 
 DIRECT = 500  # so many features are solved for at once, more by gradient steps
 
@@ -163,12 +163,8 @@ def sum_rated(rows, X: np.ndarray, n_workers: int = 1) -> np.ndarray:
         return sums
     marks = np.linspace(0, len(indices), 8 * n_workers + 1)
     edges = [0, *np.searchsorted(indptr, marks[1:-1]).tolist(), n_rows]
-    with ThreadPoolExecutor(n_workers) as pool:
-        tasks = [
-            pool.submit(_sum_rows, indptr, indices, X, sums, *part) for part in pairwise(edges)
-        ]
-        for task in tasks:
-            task.result()
+    with open_threads(n_workers) as map_on_threads:
+        map_on_threads(lambda part: _sum_rows(indptr, indices, X, sums, *part), pairwise(edges))
     return sums
 
 

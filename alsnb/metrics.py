@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ from .ratings import (
     count_ratings,
     rows_of,
 )
-from .timing import check_workers, one_blas_thread
+from .timing import check_workers, one_blas_thread, open_threads
 
 _CHUNK = 2**17  # numbers gathered at a time: they stay in cache, and memory does not grow with R
 _BLOCK = 2**20  # scores that a thread makes at a time: 4 or 8 MB
@@ -323,8 +322,8 @@ def list_in_blocks(list_block, users, n_items, n_workers=None) -> tuple[np.ndarr
     n_workers = check_workers(n_workers)
     step = max(1, _BLOCK // n_items)
     blocks = [users[start : start + step] for start in range(0, max(1, len(users)), step)]
-    with one_blas_thread(), ThreadPoolExecutor(n_workers) as pool:
-        lists = list(pool.map(list_block, blocks))
+    with one_blas_thread(), open_threads(n_workers) as map_on_threads:
+        lists = map_on_threads(list_block, blocks)
     return tuple(np.concatenate(part) for part in zip(*lists, strict=True))
 
 

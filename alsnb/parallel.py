@@ -14,8 +14,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import fields
 from functools import partial
@@ -26,7 +24,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .ridge import Equation, solve_rows
-from .timing import check_workers, one_blas_thread
+from .timing import apart, check_workers, one_blas_thread, open_threads
 
 EXECUTORS = ("threads", "serial", "processes", "readable")
 
@@ -117,33 +115,11 @@ def on_threads(n_workers: int):
     def solve(equation, residuals=False):
         X, squares = _blank(equation, residuals)
         ranges = cut_equation(equation, 16 * n_workers)
-        share_out(ranges, pool, n_workers, lambda rows: solve_rows(equation, *rows, X, squares))
+        map_on_threads(lambda rows: solve_rows(equation, *rows, X, squares), ranges)
         return X, squares
 
-    with ThreadPoolExecutor(n_workers, thread_name_prefix="alsnb") as pool:
+    with open_threads(n_workers) as map_on_threads:
         yield solve
-
-
-def share_out(ranges, pool, n_workers, solve_range):
-    """Let threads take ranges from one queue; an error, or Ctrl-C, empties it, and comes out."""
-    waiting = deque(ranges)
-
-    def work(_):
-        while waiting:
-            try:
-                rows = waiting.popleft()
-            except IndexError:  # another thread was faster
-                return
-            try:
-                solve_range(rows)
-            except BaseException:
-                waiting.clear()
-                raise
-
-    try:
-        list(pool.map(work, range(min(n_workers, len(ranges)))))
-    finally:
-        waiting.clear()
 
 
 @contextmanager
@@ -152,13 +128,12 @@ def on_processes(n_workers: int):
 
     The processes are new ones, with nothing of the caller's script. They leave Ctrl-C to the
     caller, and end with it: they read what to do from a pipe, which closes however the caller ends.
-    A thread starts them and clears up after them, for Ctrl-C only ever reaches the main thread.
+    A thread apart starts them, and clears up after them.
     """
     memory = Path("/dev/shm")  # no disk is touched where there is one with room
     roomy = memory.is_dir() and shutil.disk_usage(memory).free > 2**31
     folder = Path(memory if roomy else tempfile.gettempdir(), f"alsnb-{secrets.token_hex(8)}")
-    idle, started, over = (queue.SimpleQueue() for _ in range(3))
-    files = {}
+    idle, files = queue.SimpleQueue(), {}
 
     def store(name, array, n_rows):
         """Path of a file that holds an array, and what that is mapped to; written if it changed."""
@@ -185,7 +160,7 @@ def on_processes(n_workers: int):
         stored = {k: store(k, a, len(X)) for k, a in arrays.items() if a is not None}
         paths = {name: path for name, (path, _) in stored.items()}
         ranges = cut_equation(equation, 8 * n_workers)
-        share_out(ranges, pool, n_workers, lambda rows: ask([paths, n_steps, *rows]))
+        map_on_threads(lambda rows: ask([paths, n_steps, *rows]), ranges)
         X[:] = stored["X"][1]
         if residuals:
             squares[:] = stored["squares"][1]
@@ -206,38 +181,31 @@ def on_processes(n_workers: int):
             name, text = error
             raise getattr(builtins, name, ValueError)(text)
 
-    def keep():
+    def keep(orders, answers):
         with ExitStack() as stack:
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            remove = partial(shutil.rmtree, folder, ignore_errors=True)
+            stack.callback(remove)
             stack.callback(files.clear)
-            try:
-                folder.mkdir(mode=0o700)
-                processes = [
-                    stack.enter_context(subprocess.Popen(command, **options))
-                    for _ in range(n_workers)
-                ]
-            except BaseException as error:
-                started.put(error)
-                raise
+            folder.mkdir(mode=0o700)
+            processes = [
+                stack.enter_context(subprocess.Popen(command, **options)) for _ in range(n_workers)
+            ]
             for process in processes:
-                stack.callback(process.stdin.close)  # which ends it; of all before any is awaited
+                stack.callback(process.kill)  # all of them, before any is awaited
                 idle.put(process)
-            started.put(None)
-            over.get()
+            stack.callback(remove)  # first, for the caller may be about to end; not on Windows
+            answers.put("started")
+            orders.get()
 
     code = f"import sys; sys.path[:] = {sys.path!r}; from alsnb.parallel import work; work()"
     command = [sys.executable, "-W", "ignore", "-c", code, str(folder)]
     options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     options |= {"start_new_session": True}  # which Ctrl-C does not reach; on Windows:
     options |= {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
-    with ThreadPoolExecutor(n_workers + 1, thread_name_prefix="alsnb") as pool:
-        try:
-            pool.submit(keep)
-            if error := started.get():
-                raise error
-            yield solve
-        finally:
-            over.put(None)
+    with open_threads(n_workers) as map_on_threads, apart(keep) as (_, answers):
+        if isinstance(error := answers.get(), Exception):
+            raise error
+        yield solve
 
 
 def work() -> None:

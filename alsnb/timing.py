@@ -1,15 +1,19 @@
-"""Stopwatches for chapter 04, the number of cores, and BLAS on one of them."""
+"""Stopwatches for chapter 04, and what all threads of the package need."""
 
 from __future__ import annotations
 
+import _thread
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from queue import SimpleQueue
 
 from threadpoolctl import get_cached_controller
+from tqdm import tqdm
 
 from .ratings import check_count
 
@@ -154,10 +158,6 @@ def one_blas_thread():
             _inside[me] = blas.limit(limits=None)  # a note of what is so, and no limit
             blas.limit(limits=1)
         yield
-    except RuntimeError as error:  # "release unlocked lock": Ctrl-C, amid a wait for threads
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise error.__context__ from None
-        raise
     finally:
         try:
             _leave(me)
@@ -181,6 +181,95 @@ def _leave(me):
             with before:  # on leaving, all is as it was noted
                 pass
         del _inside[me]
+
+
+class Progress(tqdm):
+    """A progress bar without a thread of its own, and with a lock that Ctrl-C cannot break."""
+
+    monitor_interval = 0
+    _lock = threading.RLock()
+
+
+@contextmanager
+def apart(serve: Callable):
+    """Call ``serve(orders, answers)`` in a thread beside the block, which gets these two queues.
+
+    Ctrl-C only reaches the main thread, whatever it is at; amid `Future.result` or `Thread.start`
+    it may leave a lock of Python's own locked, for which others then wait for ever. These queues
+    are written in C, and cannot break. So whatever needs more than them, or must be cleaned up, is
+    done apart. The last answer of all is None; or, before it, the error of `serve`. The last order
+    is None, too.
+    """
+    orders, answers, started = SimpleQueue(), SimpleQueue(), False
+
+    def run():
+        try:
+            serve(orders, answers)
+        except BaseException as error:
+            answers.put(error)
+        answers.put(None)
+
+    thread = threading.Thread(target=run, name="alsnb", daemon=True)
+    try:
+        started = _thread.start_new_thread(thread.start, ())
+        yield orders, answers
+    finally:
+        orders.put(None)
+        if started:
+            while answers.get() is not None:
+                pass
+            thread.join()
+
+
+@contextmanager
+def open_threads(n_workers: int):
+    """Yield a function that maps a call over arguments, on threads, as `map` does: a list.
+
+    The threads take arguments from one queue; an error, or Ctrl-C, empties it, and comes out.
+    """
+
+    def serve(orders, answers):
+        with ThreadPoolExecutor(n_workers, thread_name_prefix="alsnb") as pool:
+            while order := orders.get():
+                try:
+                    answers.put(share_out(pool, *order))
+                except BaseException as error:
+                    answers.put(error)
+
+    def share_out(pool, call, waiting):
+        results = [None] * len(waiting)
+
+        def work(_):
+            while waiting:
+                try:
+                    k, argument = waiting.popleft()
+                except IndexError:  # another thread was faster
+                    return
+                try:
+                    results[k] = call(argument)
+                except BaseException:
+                    waiting.clear()
+                    raise
+
+        list(pool.map(work, range(min(n_workers, len(waiting)))))
+        return results
+
+    def map_on_threads(call, arguments):
+        waiting = deque(enumerate(arguments))
+        try:
+            orders.put((call, waiting))
+            answer = answers.get()
+        finally:
+            waiting.clear()
+        if isinstance(answer, BaseException):
+            try:
+                raise answer
+            finally:
+                del answer  # which knows this frame, and that its arrays
+        return answer
+
+    with apart(serve) as (orders, answers):
+        yield map_on_threads
 
 
 def check_workers(n_workers) -> int:

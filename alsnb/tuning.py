@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Executor, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from dataclasses import fields
 from itertools import product
-from queue import SimpleQueue
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from .metrics import calculate_rmse, check_clip, evaluate_lists
 from .model import ALS
 from .ratings import check_count, check_dtype, check_held_out, check_ratings, check_rng
-from .timing import check_workers, one_blas_thread
+from .timing import Progress, check_workers, one_blas_thread, open_threads
 
 FEATURES = ("user_features", "item_features")
 METRICS = "rmse", "ndcg"  # of which less is better, and more
@@ -131,26 +129,33 @@ def grid_search(
         raise ValueError("n_iterations must be a number, or several of them, got none")
     settings |= {"rng": check_count("rng", rng, low=0), "dtype": check_dtype(dtype).name}
     fit = (R_train, R_validation, counts, metric, check_clip(clip), settings)
-    done, stopped, ended = {}, [], SimpleQueue()
-    with (
-        one_blas_thread(),
-        _pool(executor, n_workers) as pool,
-        tqdm(total=len(configurations), unit="fit", disable=not verbose) as bar,
-    ):
-        futures = {}
+    stopped = []
+
+    def search(_):
+        done = {}
+        with (
+            _pool(executor, n_workers) as pool,
+            Progress(total=len(configurations), unit="fit", disable=not verbose) as bar,
+        ):
+            futures = {
+                pool.submit(_fit, one, *fit, stopped): k for k, one in enumerate(configurations)
+            }
+            waiting = set(futures)
+            try:
+                while waiting and not stopped:
+                    ended, waiting = wait(waiting, timeout=0.1, return_when=FIRST_COMPLETED)
+                    done |= {futures[future]: future.result() for future in ended}
+                    bar.update(len(ended))
+            finally:
+                for future in waiting:
+                    future.cancel()
+        return done
+
+    with one_blas_thread(), open_threads(1) as map_on_threads:
         try:
-            for k, one in enumerate(configurations):
-                future = pool.submit(_fit, one, *fit, stopped)
-                futures[future] = k
-                future.add_done_callback(ended.put)
-            while len(done) < len(futures):  # as_completed can hang for good after Ctrl-C
-                future = ended.get()
-                done[futures[future]] = future.result()
-                bar.update()
+            (done,) = map_on_threads(search, [None])
         except BaseException:
             stopped.append(True)  # fits that run on threads end with their iteration
-            for future in futures:
-                future.cancel()
             raise
     rows = [one | row for k, one in enumerate(configurations) for row in done[k]]
     results = ["n_iterations", "train_rmse", f"validation_{metric}", "seconds", "error"]

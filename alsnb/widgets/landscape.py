@@ -198,8 +198,8 @@ class Landscape(Widget):
             return
         penalty, land, (a, b), _ = self._state
         test = float(self._test(penalty, land.lambdas[a], land.factors[b]))
-        self.opened = {"penalty": penalty, "lam": land.lambdas[a], "f": land.factors[b]}
-        self.opened |= {"validation": land.validation[a, b], "test": test, "asked": 1}
+        place = {"penalty": penalty, "lam": land.lambdas[a], "f": land.factors[b]}
+        self.opened = place | {"validation": land.validation[a, b], "test": test, "asked": 1}
 
     @property
     def _state(self):

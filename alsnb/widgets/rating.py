@@ -173,8 +173,10 @@ class _Row:
     def _act(self, action, *given):
         if self.item is not None:
             self._widget.pressed = self
-            action(self.item, *given)
-            self._widget.pressed = None
+            try:
+                action(self.item, *given)
+            finally:
+                self._widget.pressed = None
 
     def show(self, item: int | None, html="", marks: Sequence[str] = (), below="") -> None:
         """Show an item and what its buttons say; or nothing, if it is None."""
