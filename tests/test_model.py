@@ -139,7 +139,7 @@ def test_without_settings_nothing_is_solved(call):
         call(model)
 
 
-MODEL, PLAIN = fitted(), fitted("plain")
+MODEL, PLAIN, COUNTED = fitted(), fitted("plain"), fitted("counts")
 HUGE = sp.csr_array(([3e39], ([0], [0])), shape=(2, N_ITEMS))
 single = fitted("plain", "float32")
 
@@ -156,6 +156,7 @@ single = fitted("plain", "float32")
         lambda: PLAIN.replace(V=PLAIN.V * np.nan).fold_in(SMALL),
         lambda: PLAIN.replace(V=PLAIN.V * 1e200).fold_in(SMALL),
         lambda: PLAIN.replace(V=PLAIN.V * 1e200).fold_in((range(9), range(9))),
+        lambda: COUNTED.replace(V=np.tile([np.inf, 0, 1, 1], (N_ITEMS, 1))).fold_in(([1], [4])),
         lambda: PLAIN.replace(V=PLAIN.V * 1e200).explain(0, range(9), range(9)),
         lambda: PLAIN.replace(V=PLAIN.V * np.nan).explain(0, [1, 2], [4, 5]),
     ],

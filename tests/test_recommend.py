@@ -1,5 +1,6 @@
 """Lists against sorting by hand, similarities against dense algebra."""
 
+import inspect
 import warnings
 
 import numpy as np
@@ -22,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import alsnb
-from alsnb import Factorization, damped_means
+from alsnb import Factorization, bayes, damped_means
 
 # User 0 has rated items 1 (with zero stars) and 4; user 1 everything; user 2 nothing.
 PLACES = [0, 0, 1, 1, 1, 1, 1, 1], [1, 4, 0, 1, 2, 3, 4, 5]
@@ -51,6 +52,14 @@ def by_hand(scores, left_out, top_n):
 
 def listed(lists):
     return tuple(part.tolist() for part in lists)
+
+
+def test_ten_are_the_default():
+    calls = [alsnb.top_items, alsnb.recommend_items, Factorization.recommend]
+    calls += [Factorization.similar_items, bayes.Posterior.recommend, alsnb.evaluate_lists]
+    for call in calls:
+        options = inspect.signature(call).parameters
+        assert (options.get("top_n") or options["k"]).default == 10
 
 
 def test_unseen_items_best_first_ties_by_column():
