@@ -1,13 +1,12 @@
 """The real MovieLens 100K, and tiny data sets written in the formats of the real files."""
 
-import zipfile
-from pathlib import Path
 from types import SimpleNamespace
 
 import hypothesis
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from helpers import snapshot, write_zip
 
 import alsnb
 from alsnb.movielens import GENRES, WHEEL
@@ -39,13 +38,6 @@ def write_files(folder, files):
     for name, content in files.items():
         (folder / name).write_bytes(content)
     return folder
-
-
-def write_zip(path, prefix, files, how=zipfile.ZIP_DEFLATED):
-    with zipfile.ZipFile(path, "w", how) as archive:
-        for name, content in files.items():
-            archive.writestr(prefix + name, content)
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -136,12 +128,6 @@ def toy():
         mask=mask,
         values=values,
     )
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    """Every file under a folder, hidden and temporary ones included, with its content."""
-    paths = folder.rglob("*")
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths if path.is_file()}
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 
 import threading
 import xml.etree.ElementTree as ET
+import zipfile
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -53,6 +55,19 @@ VARIANTS = {
 }
 GIVEN = ("features", "all", "all counts")  # which are given features of users and of items
 COUNTS = ("counts", "all counts")  # which are of implicit feedback
+
+
+def write_zip(path, prefix, files, how=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", how) as archive:
+        for name, content in files.items():
+            archive.writestr(prefix + name, content)
+    return path
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Every file under a folder, hidden and temporary ones included, with its content."""
+    paths = folder.rglob("*")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths if path.is_file()}
 
 
 def heavy_tailed(n_users=400, n_items=300, seed=0):

@@ -21,8 +21,7 @@ from types import SimpleNamespace
 
 import pooch
 import pytest
-from conftest import snapshot, write_zip
-from helpers import SECONDS, SMALL, bytes_of, fit, fitted, in_time
+from helpers import SECONDS, SMALL, bytes_of, fit, fitted, in_time, snapshot, write_zip
 
 import alsnb
 from alsnb import DatasetError, ridge

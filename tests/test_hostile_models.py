@@ -407,7 +407,10 @@ CALLS = {
             "implicit_features": (True, FLAG),
             "clip": ((1, 5), CLIP),
         }
-        | {name: FIT[name] for name in FIT.keys() - {*OPTIMISE, "R_test", "callback", "tol"}},
+        | {
+            name: FIT[name]
+            for name in sorted(FIT.keys() - {*OPTIMISE, "R_test", "callback", "tol"})
+        },
     ),
     "sample_factorization of pairs": (
         lambda users, items: sample_factorization(R, 2, pairs=(users, items), **FEW),
