@@ -254,7 +254,7 @@ def evaluate_lists(
     if per_user:
         return found
     values, lists = found.mean(), len(users)
-    counts = np.bincount(items[items >= 0], minlength=m)
+    counts = np.bincount(items[items >= 0])
     values["coverage"] = np.count_nonzero(counts) / np.count_nonzero(~barred)
     values["overlap"] = counts @ (counts - 1) / (lists * (lists - 1) * k) if lists > 1 else np.nan
     table = pd.DataFrame({"value": values, "standard_error": found.sem().reindex(values.index)})
