@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import symtable
 import sys
 import time
 import urllib.request
@@ -48,18 +49,37 @@ def is_widget(output):
     return output.output_type == "execute_result" and "image/png" in output.data
 
 
-def clear(source, target):
-    """Copy a notebook without its outputs, so that what is seen was made by this run.
+def names_of(source):
+    """Names that a cell makes, and those of others that it uses."""
+    top = symtable.symtable(source, "cell", "exec")
+    made = {one.get_name() for one in top.get_symbols() if one.is_assigned() or one.is_imported()}
 
-    It ends with the last widget: what follows has nothing to press, and nbval runs it.
+    def used(table):
+        every = (
+            table.get_symbols()
+            if table is top
+            else filter(symtable.Symbol.is_global, table.get_symbols())
+        )
+        names = {one.get_name() for one in every if one.is_referenced()}
+        return names.union(*map(used, table.get_children()))
+
+    return made, used(top) - made
+
+
+def clear(source, target):
+    """Copy a chapter's widgets and the cells that they need, without outputs: this run makes them.
+
+    The others have nothing to press, and nbval runs them.
     """
     notebook = nbformat.read(source, as_version=4)
-    last = 0
-    for place, cell in enumerate(notebook.cells):
-        if cell.cell_type == "code":
-            last = place if any(map(is_widget, cell.outputs)) else last
+    kept, needed = [], set()
+    for cell in reversed(notebook.cells):
+        made, used = names_of(cell.source) if cell.cell_type == "code" else (set(), set())
+        if made & needed or any(map(is_widget, cell.get("outputs", []))):
             cell.outputs, cell.execution_count = [], None
-    del notebook.cells[last + 1 :]
+            kept.insert(0, cell)
+            needed = (needed | used) - made
+    notebook.cells = kept
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, target)
 

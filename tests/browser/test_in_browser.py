@@ -1,4 +1,4 @@
-"""Every chapter runs in JupyterLab up to its last widget, and all answer to the keyboard."""
+"""Every widget of every chapter runs in JupyterLab, and answers to the keyboard."""
 
 from pathlib import Path
 
