@@ -136,7 +136,7 @@ def on_processes(n_workers: int):
     idle, files = queue.SimpleQueue(), {}
 
     def store(name, array, n_rows):
-        """Path of a file that holds an array, and what that is mapped to; written if it changed."""
+        """What stands for an array in `files`, where it is written if it has changed."""
         kind = name, n_rows, array.shape, array.dtype
         if kind not in files:
             path = f"{folder}/{len(files)}.npy"
@@ -150,20 +150,20 @@ def on_processes(n_workers: int):
             files[kind] = [path, np.load(path, mmap_mode="r+"), array]
         elif files[kind][2] is not array:
             files[kind][1][:] = files[kind][2] = array
-        return files[kind][:2]
+        return kind
 
     def solve(equation, residuals=False):
         X, squares = _blank(equation, residuals)
         arrays = {field.name: getattr(equation, field.name) for field in fields(equation)}
         n_steps = arrays.pop("n_steps")
         arrays |= {"X": X, "squares": squares}
-        stored = {k: store(k, a, len(X)) for k, a in arrays.items() if a is not None}
-        paths = {name: path for name, (path, _) in stored.items()}
+        kinds = {k: store(k, a, len(X)) for k, a in arrays.items() if a is not None}
+        paths = {name: files[kind][0] for name, kind in kinds.items()}
         ranges = cut_equation(equation, 8 * n_workers)
         map_on_threads(lambda rows: ask([paths, n_steps, *rows]), ranges)
-        X[:] = stored["X"][1]
+        X[:] = files[kinds["X"]][1]  # no name for it here, or a traceback would keep it mapped
         if residuals:
-            squares[:] = stored["squares"][1]
+            squares[:] = files[kinds["squares"]][1]
         return X, squares
 
     def ask(task):

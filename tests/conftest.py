@@ -1,5 +1,9 @@
 """The real MovieLens 100K, and tiny data sets written in the formats of the real files."""
 
+import os
+import tempfile
+import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import hypothesis
@@ -7,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from helpers import snapshot, write_zip
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import alsnb
 from alsnb.movielens import GENRES, WHEEL
@@ -137,3 +142,31 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ALSNB_CACHE", str(folder))
     monkeypatch.delenv("ALSNB_DATA", raising=False)
     return SimpleNamespace(path=folder, content=lambda: snapshot(folder))
+
+
+@pytest.fixture
+def left(monkeypatch):
+    """Find what calls have left: threads, processes, folders, open files, BLAS on one thread."""
+    me, folders = pytest.importorskip("psutil").Process(), []  # distributed asks for it
+
+    def token_hex(n):
+        folders.append(f"{os.getpid()}-{len(folders)}")
+        return folders[-1]
+
+    def held():
+        files = me.num_fds() if hasattr(me, "num_fds") else me.num_handles()
+        threads = {t for t in threading.enumerate() if not t.name.startswith("Thread-")}
+        paths = {Path(top, f"alsnb-{f}") for f in folders for top in tops}
+        blas = {(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()}
+        return threads | blas | {*me.children(), *filter(Path.exists, paths), f"{files} files"}
+
+    tops = "/dev/shm", tempfile.gettempdir()
+    monkeypatch.setattr("alsnb.parallel.secrets", SimpleNamespace(token_hex=token_hex))
+    with threadpool_limits(2, user_api="blas"):
+        before = held()
+
+        def look(anew=False):
+            before.update(held() if anew else ())
+            return [*(held() - before)]
+
+        yield look
