@@ -349,6 +349,9 @@ def threads():
 """
 SCRIPT = SCRIPT.format(tests=str(Path(__file__).parent))
 ENDLESS = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it
+
 def callback(iteration, U, V):
     if iteration == 2:
         print("fitting", flush=True)
