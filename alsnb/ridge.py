@@ -17,7 +17,7 @@ import ctypes
 import tempfile
 import warnings
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -128,7 +128,9 @@ def _fitting(name, values, Y, *shape):
     return None if values is None else check_floats(name, values, shape).astype(Y.dtype)
 
 
-def _solve_row(Y, r, penalty, offsets, weights, gram, prior, noise, x0, n_steps):
+def _solve_row(
+    Y, r, penalty, offsets=None, weights=None, gram=None, prior=None, noise=None, x0=None, n_steps=3
+):
     """What `solve_row` is, for what has been checked."""
     if offsets is not None:
         r = r - offsets
@@ -247,7 +249,7 @@ def half_step(R, Y: np.ndarray, lambda_reg: float, reg_exponent: float = 0.0) ->
         n_ratings = stop - start
         if n_ratings > 0:
             rated, ratings = R.indices[start:stop], R.data[start:stop]
-            X[i] = solve_row(Y[rated], ratings, lambda_reg * n_ratings**reg_exponent)
+            X[i] = _solve_row(Y[rated], ratings, lambda_reg * n_ratings**reg_exponent)
     return X
 
 
@@ -259,6 +261,12 @@ def frozen(array, dtype) -> np.ndarray:
     array = np.ascontiguousarray(array, dtype).view()
     array.flags.writeable = False
     return array
+
+
+@cache
+def _nothing(shape, dtype) -> np.ndarray:
+    """What compiled loops take for what an equation has not."""
+    return frozen(np.empty(shape), dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -322,6 +330,20 @@ class Equation:
             "n_steps": self.n_steps,
         }
 
+    @cached_property
+    def as_compiled(self) -> tuple:
+        """What compiled loops take, once for all ranges of rows: of the rows, the noise, x0."""
+        dtype, f = self.Y.dtype, self.Y.shape[1]
+        optional = (self.offsets, 0), (self.weights, 0), (self.gram, (0, f))
+        optional += (self.prior, (0, f)), (self.noise, (0, f)), (self.x0, (0, f))
+        *rest, noise, x0 = (
+            _nothing(shape, dtype) if given is None else frozen(given, dtype)
+            for given, shape in optional
+        )
+        matrix = frozen(self.indptr, np.int64), frozen(self.indices, np.int32)
+        fixed = (frozen(array, dtype) for array in (self.ratings, self.Y, self.penalties))
+        return (*matrix, *fixed, *rest), noise, x0
+
     def penalty(self, X: np.ndarray) -> float:
         """Σ p ‖x − m‖² over all rows, what shrinks them."""
         left = X if self.prior is None else X - self.prior
@@ -380,24 +402,11 @@ def solve_rows(
     if not (compiled and numba_is_here()):
         _solve_in_python(equation, start, stop, X, squares)
         return X
-    e, f, dtype = equation, n_factors, equation.Y.dtype
-    rows = (
-        frozen(e.indptr, np.int64),
-        frozen(e.indices, np.int32),
-        *(frozen(array, dtype) for array in (e.ratings, e.Y, e.penalties)),
-    )
-    offsets, weights, gram, prior, noise, x0 = (
-        frozen(np.empty(shape) if given is None else given, dtype)
-        for given, shape in (
-            (e.offsets, 0), (e.weights, 0), (e.gram, (0, f)), (e.prior, (0, f)), (e.noise, (0, f)),
-            (e.x0, (0, f)),
-        )
-    )  # fmt: skip
-    if e.x0 is not None:
-        how = x0, e.n_steps, X, squares, start, stop
-        _step_compiled(*rows, offsets, weights, gram, prior, *how)
+    rows, noise, x0 = equation.as_compiled
+    if equation.x0 is not None:
+        _step_compiled(*rows, x0, equation.n_steps, X, squares, start, stop)
         return X
-    failed = _solve_compiled(*rows, offsets, weights, gram, prior, noise, X, squares, start, stop)
+    failed = _solve_compiled(*rows, noise, X, squares, start, stop)
     if failed >= 0:
         raise ValueError(_unsolvable(equation.penalties[failed], failed))
     return X
